@@ -1,0 +1,113 @@
+"""The receive buffer: bytes that came and were not taken yet.
+
+One buffer serves a connection from its first byte to its last: the handshake reads from it, and
+what the handshake did not take is where the decoder starts. A search remembers how far it came, so
+that a frame which arrives byte by byte is looked at once, not once for each byte.
+"""
+
+from __future__ import annotations
+
+
+class ReceiveBuffer:
+    """Bytes in the order in which they came, taken from the front.
+
+    A ``bytearray`` underneath: cutting from its front is cheap (the interpreter moves the start,
+    not the bytes), and appending is amortised.
+    """
+
+    __slots__ = ("_data", "_needle", "_paused", "_searched")
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._data = bytearray(data)
+        self._needle = b""
+        self._searched = 0
+        self._paused = False
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __repr__(self) -> str:
+        return f"<ReceiveBuffer of {len(self._data)} bytes>"
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        self._data += data
+
+    def peek(self, size: int, offset: int = 0) -> bytes:
+        """Return up to `size` bytes from `offset` on, and leave them where they are."""
+        return bytes(self._data[offset : offset + size])
+
+    def shift(self, size: int) -> None:
+        """Drop the first `size` bytes and keep the rest.
+
+        Raises:
+            ValueError: there are fewer than `size` bytes; nothing was dropped.
+        """
+        if size > len(self._data):
+            raise ValueError(f"cannot shift {size} bytes: the buffer holds {len(self._data)}")
+        del self._data[:size]
+        self._searched = max(0, self._searched - size)
+
+    def take(self, size: int) -> bytes:
+        """Return the first `size` bytes and drop them.
+
+        Raises:
+            ValueError: there are fewer than `size` bytes; nothing was taken.
+        """
+        taken = bytes(self._data[:size])
+        self.shift(size)
+        return taken
+
+    def take_all(self) -> bytes:
+        """Return everything and leave the buffer empty."""
+        return self.take(len(self._data))
+
+    def find(self, delimiter: bytes) -> int:
+        """Return where `delimiter` first stands, or -1; bytes already searched are not read again."""
+        if delimiter != self._needle:
+            self._needle, self._searched = delimiter, 0
+        index = self._data.find(delimiter, self._searched)
+        if index == -1:
+            # A delimiter may be cut in two by a read: its first bytes must be looked at again.
+            self._searched = max(0, len(self._data) - len(delimiter) + 1)
+        else:
+            self._searched = index
+        return index
+
+    def take_until(self, delimiter: bytes) -> bytes | None:
+        """Return what stands before `delimiter` and drop both, or None if it has not come."""
+        index = self.find(delimiter)
+        if index == -1:
+            return None
+        taken = bytes(self._data[:index])
+        self.shift(index + len(delimiter))
+        return taken
+
+    def take_through_last(self, delimiter: bytes) -> bytes:
+        """Return all up to and including the last `delimiter`, or nothing if there is none.
+
+        What a decoder of many small frames wants: one cut for all that a read brought.
+        """
+        if self.find(delimiter) == -1:
+            return b""
+        return self.take(self._data.rindex(delimiter) + len(delimiter))
+
+    @property
+    def paused(self) -> bool:
+        """Whether a decoder has stopped at a boundary (see `pause`)."""
+        return self._paused
+
+    def pause(self) -> None:
+        """Say that the bytes from here on belong to another codec.
+
+        For a decoder whose last message changes the protocol: it calls this, gives that message and
+        returns. The connection then neither reads nor decodes until ``connection.switch(codec)``.
+        """
+        self._paused = True
+
+    def resume(self) -> None:
+        """Let decoding go on; ``connection.switch`` calls it."""
+        self._paused = False

@@ -1,0 +1,101 @@
+"""What a codec is: the contract for those who write one.
+
+A codec turns messages into bytes and bytes into messages. It owns no stream, never waits, and
+imports nothing of the network. The smallest useful one::
+
+    class PascalString(Codec[bytes, bytes]):
+        \"\"\"One length byte, then that many bytes.\"\"\"
+
+        def encode(self, message):
+            if len(message) > 255:
+                raise SendTooLargeError(len(message), 255)
+            return bytes([len(message)]) + message
+
+        def decode(self, buffer):
+            while buffer and len(buffer) > buffer.peek(1)[0]:
+                size = buffer.take(1)[0]
+                yield buffer.take(size)
+
+Put it through `snowtrio.testing.check_codec` and it is done.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Generic
+
+from typing_extensions import TypeVar
+
+from ._buffer import ReceiveBuffer
+from ._errors import IncompleteFrameError
+from ._side import Side
+
+SendT_contra = TypeVar("SendT_contra", contravariant=True)
+ReceiveT_co = TypeVar("ReceiveT_co", covariant=True, default=SendT_contra)
+
+
+class Codec(ABC, Generic[SendT_contra, ReceiveT_co]):
+    """Messages to bytes, bytes to messages. Any object can be a message.
+
+    A codec given to a server or client is a description: `start` is called once a connection and
+    returns the coder of that connection. One that remembers nothing between calls is its own coder,
+    so that one object serves any number of connections; the receive buffer remembers how far a
+    search came, so most codecs need no memory of their own.
+    """
+
+    ends_itself: bool = False
+    """Whether the messages themselves say where the conversation ends.
+
+    Then a TLS connection that stops at a frame boundary without its closing alert is a clean end;
+    otherwise it is a `TruncatedError`.
+    """
+
+    def start(self, side: Side, context: object) -> Codec[SendT_contra, ReceiveT_co]:
+        """Return the coder of one connection.
+
+        Parameters:
+            side: the end of the connection that we are.
+            context: what the handshake returned, None without one.
+
+        Override it when the coder has state (return a new object each time), or when side or
+        context choose it.
+        """
+        return self
+
+    @abstractmethod
+    def encode(self, message: SendT_contra) -> bytes:
+        """Return the bytes of one message.
+
+        Called within ``send`` with no await before the bytes are queued, in the order in which they
+        will leave.
+
+        Raises:
+            LocalProtocolError: the message cannot be sent; a coder with state leaves it as it was.
+        """
+
+    @abstractmethod
+    def decode(self, buffer: ReceiveBuffer) -> Iterable[ReceiveT_co]:
+        """Take every whole frame from the front of `buffer`, and leave the rest in it.
+
+        Mostly a generator. It is always run to its end before more bytes are added, though not
+        always at once: with a full inbox the connection resumes it later. Each message must have
+        left the buffer by the time it is given.
+
+        Raises:
+            RemoteProtocolError: the connection ends; messages given before are still delivered.
+            SkippedMessageError: something was thrown away and `decode` can be called again.
+        """
+
+    def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[ReceiveT_co]:
+        """Say what the bytes mean that are left at the end of input.
+
+        Called once, after `decode` has taken what it can. By default left-over bytes are a frame
+        cut short.
+
+        Raises:
+            IncompleteFrameError: input ended inside a frame.
+        """
+        if buffer:
+            raise IncompleteFrameError(buffer.take_all())
+        return ()

@@ -1,0 +1,160 @@
+"""Every error of snowtrio, and who must act on it.
+
+The tree, with the question that each branch answers::
+
+    SnowtrioError
+    ├── LocalProtocolError            your message cannot be sent; the connection lives
+    │   └── SendTooLargeError         (also a MessageTooLargeError)
+    ├── SkippedMessageError           the peer's message was thrown away; the connection lives
+    ├── ConnectionLostError           the world ended the connection   (trio.BrokenResourceError)
+    │   ├── RemoteProtocolError       the peer's bytes break the protocol
+    │   │   ├── ReceiveTooLargeError  (also a MessageTooLargeError)
+    │   │   └── IncompleteFrameError  the peer left in the middle of a frame
+    │   ├── TruncatedError            TLS ended without its closing alert
+    │   ├── StalledError              the peer took nothing for too long
+    │   └── HandshakeError            the handshake failed; its cause is chained
+    │       └── HandshakeTimeoutError
+    ├── ConnectionClosedError         our side ended it   (trio.ClosedResourceError)
+    │   └── PoolClosedError           the client was closed
+    ├── PoolBusyError                 more senders wait for a connection than allowed
+    └── ConnectError                  no connection could be made   (OSError, with its errno)
+        ├── ConnectRefusedError       (ConnectionRefusedError)
+        ├── HostUnreachableError
+        └── ConnectTimeoutError       (TimeoutError)
+
+``MessageTooLargeError`` groups both directions. What ends a connection is also the Trio error that
+says so: an ``except trio.BrokenResourceError`` written for a stream goes on working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+
+class SnowtrioError(Exception):
+    """The root of everything that snowtrio raises of its own."""
+
+
+class MessageTooLargeError(SnowtrioError):
+    """A message above the codec's limit, in either direction.
+
+    Parameters:
+        size: the message's size in bytes, or as much of it as was seen before giving up.
+        limit: the codec's ``max_message_size`` in bytes.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"message of {size} bytes is above max_message_size ({limit} bytes)")
+        self.size = size
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[type[MessageTooLargeError], tuple[int, int]]:
+        return type(self), (self.size, self.limit)
+
+
+class LocalProtocolError(SnowtrioError):
+    """The message given to ``send`` cannot be encoded.
+
+    Raised to its author. Nothing of it was queued or sent, and the connection lives.
+    """
+
+
+class SendTooLargeError(MessageTooLargeError, LocalProtocolError):
+    """The message given to ``send`` is above the codec's limit."""
+
+
+class SkippedMessageError(SnowtrioError):
+    """The decoder threw away something that the peer sent, and can go on.
+
+    Raised once by ``receive``, at the place where the message would have been; the next
+    ``receive`` gives what came after it. A codec raises it from ``decode`` when its buffer stands
+    at a place from which it can continue (row S3).
+    """
+
+
+class ConnectionLostError(SnowtrioError, trio.BrokenResourceError):
+    """The connection broke: reset, unreachable, or unusable."""
+
+
+class RemoteProtocolError(ConnectionLostError):
+    """What the peer sent breaks the protocol; the connection cannot go on."""
+
+
+class ReceiveTooLargeError(MessageTooLargeError, RemoteProtocolError):
+    """The peer sends a message above the codec's limit."""
+
+
+class IncompleteFrameError(RemoteProtocolError):
+    """The peer's end of input came inside a frame.
+
+    Parameters:
+        partial: the bytes of the frame that had come.
+    """
+
+    def __init__(self, partial: bytes) -> None:
+        super().__init__(f"end of input after {len(partial)} bytes of an unfinished frame")
+        self.partial = partial
+
+    def __reduce__(self) -> tuple[type[IncompleteFrameError], tuple[bytes]]:
+        return type(self), (self.partial,)
+
+
+class TruncatedError(ConnectionLostError):
+    """The TLS connection ended without a closing alert: somebody may have cut it short."""
+
+
+class StalledError(ConnectionLostError):
+    """The peer took none of our bytes for ``stall_timeout`` seconds."""
+
+
+class HandshakeError(ConnectionLostError):
+    """The handshake failed; ``__cause__`` says why. The socket is closed and the place free."""
+
+
+class HandshakeTimeoutError(HandshakeError):
+    """The handshake took longer than ``handshake_timeout``."""
+
+
+class ConnectionClosedError(SnowtrioError, trio.ClosedResourceError):
+    """Our side closed the connection before or during the call."""
+
+
+class PoolClosedError(ConnectionClosedError):
+    """The client was closed before or during the call."""
+
+
+class PoolBusyError(SnowtrioError):
+    """As many senders as ``max_waiting`` already wait for a connection to open."""
+
+
+class ConnectError(SnowtrioError, OSError):
+    """No connection could be made to any of the addresses.
+
+    Has the ``errno`` of the decisive cause, the one that a person should look at first.
+
+    Parameters:
+        errno: of the decisive cause; 0 where it had none.
+        message: what was tried and what came of it.
+        causes: every failure, in the order of the attempts.
+    """
+
+    def __init__(self, errno: int, message: str, causes: Sequence[BaseException] = ()) -> None:
+        super().__init__(errno, message)
+        self.causes = tuple(causes)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+class ConnectRefusedError(ConnectError, ConnectionRefusedError):
+    """The host answered that nothing listens there."""
+
+
+class HostUnreachableError(ConnectError):
+    """There is no way to the host or its network."""
+
+
+class ConnectTimeoutError(ConnectError, TimeoutError):
+    """No answer within the time allowed."""
