@@ -1,0 +1,26 @@
+"""A connection: a nursery with a reader and a writer task, linked to its user by channels.
+
+``_connection`` is what users see, ``_life`` runs it, ``_reader`` and ``_writer`` are its halves,
+``_outbox`` is what the writer has to send. ``_budget`` and ``_rate`` bound many connections together.
+"""
+
+from ._budget import MemoryBudget, Share
+from ._connection import Connection
+from ._ending import Cause, Ending
+from ._life import Life, cause_of
+from ._limits import ConnectionLimits
+from ._rate import TokenBucket
+from ._statistics import ConnectionStatistics
+
+__all__ = [
+    "Cause",
+    "Connection",
+    "ConnectionLimits",
+    "ConnectionStatistics",
+    "Ending",
+    "Life",
+    "MemoryBudget",
+    "Share",
+    "TokenBucket",
+    "cause_of",
+]

@@ -1,0 +1,223 @@
+"""A connection as its users see it: messages in, messages out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Generic
+
+import trio
+from typing_extensions import TypeVar
+
+from .._codec import Codec
+from .._errors import ConnectionClosedError, LocalProtocolError
+from .._side import Side
+from .._transport import Address
+from ._ending import Cause, Ending
+from ._life import Life
+from ._statistics import ConnectionStatistics
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT", default=SendT)
+ContextT = TypeVar("ContextT", default=None)
+
+
+class Connection(
+    trio.abc.SendChannel[SendT],
+    trio.abc.ReceiveChannel[ReceiveT],
+    Generic[SendT, ReceiveT, ContextT],
+):
+    """A framed connection: a Trio send channel and a Trio receive channel.
+
+    Any number of tasks may send; one receives. Connections are made by servers, clients and the
+    ``open_…_connection`` functions, which also run their tasks; whoever has one may close it.
+
+    A call that can be served at once is not always a checkpoint. A task that only receives, or only
+    sends, still meets one at least once a batch or once a full outbox.
+    """
+
+    def __init__(self, life: Life[SendT, ReceiveT], side: Side, context: ContextT) -> None:
+        self._life = life
+        self._reader = life.reader
+        self._writer = life.writer
+        self._side = side
+        self._context = context
+        self._eof_sent = False
+
+    def __repr__(self) -> str:
+        state = self._life.ending.cause.value if self._life.ending else "open"
+        return f"<Connection {self._side.value} peer={self.peer_address!r} {state}>"
+
+    # Who
+
+    @property
+    def context(self) -> ContextT:
+        """What the handshake returned (row S7)."""
+        return self._context
+
+    @property
+    def side(self) -> Side:
+        """The end that we are."""
+        return self._side
+
+    @property
+    def local_address(self) -> Address | None:
+        """Our address, through TLS too (row S26)."""
+        return self._life.transport.local_address
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The peer's address, through TLS too."""
+        return self._life.transport.peer_address
+
+    def peer_certificate(self) -> dict[str, object] | None:
+        """Return the peer's certificate as `ssl.SSLSocket.getpeercert` does, None without one."""
+        return self._life.transport.peer_certificate()
+
+    def alpn_protocol(self) -> str | None:
+        """Return the protocol that ALPN chose, None without."""
+        return self._life.transport.alpn_protocol()
+
+    # Sending
+
+    async def send(self, value: SendT) -> None:
+        """Accept a message; wait while the outbox is full, in the order of the callers.
+
+        Accepted is not delivered: `flush` waits until the kernel has it, and only the peer can say
+        that it arrived. A message that was accepted and does not reach the kernel goes to the
+        ``purge`` hook (row B5).
+
+        Cancelled, it has accepted nothing. It waits, and is a checkpoint, only when the outbox is full.
+
+        Raises:
+            LocalProtocolError: the message cannot be encoded; the connection lives.
+            ConnectionLostError: the connection is broken; the message was not accepted.
+            ConnectionClosedError: our side closed it; the message was not accepted.
+        """
+        await self._writer.send(value, answering=bool(self._reader.ready))
+
+    def send_nowait(self, message: SendT) -> None:
+        """Accept a message if there is room for it.
+
+        Raises:
+            trio.WouldBlock: the outbox is full; nothing was accepted.
+            SnowtrioError: as `send`.
+        """
+        self._writer.send_nowait(message, answering=bool(self._reader.ready))
+
+    async def send_batch(self, messages: Iterable[SendT]) -> None:
+        """Accept many messages in order and send them together (row B1).
+
+        Equal to a `send` for each, other tasks' messages may come between; cancelled, or when one
+        of them cannot be encoded, those before it have been accepted.
+        """
+        await self._writer.send_batch(messages)
+
+    async def flush(self) -> None:
+        """Wait until the kernel has everything accepted so far (row B10). Always a checkpoint.
+
+        Raises:
+            ConnectionLostError: the connection broke before.
+            ConnectionClosedError: it was closed before.
+        """
+        await self._writer.flush()
+
+    async def send_eof(self) -> None:
+        """Send what was accepted, then end our direction; receiving goes on (row P5).
+
+        Idempotent; a later `send` raises.
+
+        Raises:
+            LocalProtocolError: the transport cannot, as TLS cannot; nothing has changed.
+        """
+        if not self._life.transport.can_send_eof:
+            raise LocalProtocolError("this connection cannot end one direction alone (TLS?)")
+        if self._eof_sent:
+            await trio.lowlevel.checkpoint()
+            return
+        await self._writer.flush()
+        self._eof_sent = True
+        self._writer.refuse(ConnectionClosedError("this side has sent its end of input"))
+        await self._life.transport.send_eof()
+
+    # Receiving
+
+    async def receive(self) -> ReceiveT:
+        """Return the next message. Cancelled, it loses nothing.
+
+        Raises:
+            trio.EndOfChannel: the peer ended its input between messages.
+            RemoteProtocolError: the peer's bytes break the protocol; messages that came before have
+                been received. Sending goes on, for a last word.
+            SkippedMessageError: the codec threw a message away; call again for the next.
+            ConnectionLostError: the connection broke.
+            ConnectionClosedError: our side closed it.
+            trio.BusyResourceError: another task is receiving.
+        """
+        if not self._reader.ready:
+            self._writer.new_turn()
+        return await self._reader.receive()
+
+    async def receive_batch(self) -> list[ReceiveT]:
+        """Return everything that is there, at least one message (row B1); raises as `receive`."""
+        reader = self._reader
+        if not reader.ready:
+            self._writer.new_turn()
+            await reader.take_batch()
+        batch = list(reader.ready)
+        reader.ready.clear()
+        return batch
+
+    async def batches(self) -> AsyncIterator[list[ReceiveT]]:
+        """Iterate over batches until the peer ends its input."""
+        while True:
+            try:
+                batch = await self.receive_batch()
+            except trio.EndOfChannel:
+                return
+            yield batch
+
+    def stop_receiving(self) -> None:
+        """Read no more: `receive` gives what has been decoded, then `trio.EndOfChannel`.
+
+        So a handler's loop ends as if the peer had ended its input, and its replies are still sent.
+        """
+        self._reader.stop("stop_receiving was called")
+
+    def switch(self, codec: Codec[SendT, ReceiveT]) -> None:
+        """Speak another codec from here on, in both directions.
+
+        What was received and not decoded goes to the new codec. A codec whose last message is a
+        boundary stops there by itself (`ReceiveBuffer.pause`); with any other, messages that had
+        been decoded before the call are still the old codec's.
+        """
+        coder = codec.start(self._side, self._context)
+        self._writer.coder = coder
+        self._reader.switch(coder)
+
+    # The end
+
+    async def aclose(self) -> None:
+        """Send what was accepted, to ``drain_timeout``, then close; idempotent.
+
+        Receivers and senders that wait get `ConnectionClosedError` at once. In a cancelled scope it
+        closes without sending.
+        """
+        await self._life.aclose()
+
+    def drop(self) -> None:
+        """Cut the connection at once; does not wait. What was accepted and not sent is purged."""
+        self._life.cut(Cause.DROPPED)
+
+    @property
+    def pending(self) -> int:
+        """Messages that were accepted and that the kernel does not have whole (row S15)."""
+        return self._writer.outbox.count
+
+    @property
+    def ending(self) -> Ending[SendT] | None:
+        """How it ended; None until everything about it has stopped."""
+        return self._life.ending
+
+    def statistics(self) -> ConnectionStatistics:
+        """Return the counts of this moment (row B7)."""
+        return self._life.statistics()

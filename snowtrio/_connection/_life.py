@@ -1,0 +1,247 @@
+"""The life of a connection: its nursery, its two tasks, and its end.
+
+`Life` is what the supervisor holds; `Connection` is what users see of it. The order of the end is
+always the same, whatever the cause: receive no more, send what was accepted (to a deadline), say the
+end, read and discard for a bounded while, close the socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Generic
+
+import attrs
+import trio
+from typing_extensions import TypeVar
+
+from .._buffer import ReceiveBuffer
+from .._codec import Codec
+from .._errors import ConnectionClosedError, RemoteProtocolError, StalledError
+from .._transport import Transport
+from ._budget import Share
+from ._ending import Cause, Ending
+from ._limits import ConnectionLimits
+from ._outbox import Outbox
+from ._rate import TokenBucket
+from ._reader import Reader
+from ._statistics import ConnectionStatistics, Counters
+from ._writer import Writer
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT")
+
+
+class Life(Generic[SendT, ReceiveT]):
+    """Runs one registered connection.
+
+    Parameters:
+        transport: carries the bytes; owned from now on.
+        buffer: what the handshake left over.
+        coder: this connection's own.
+        limits: its bounds.
+        share: of the memory that all connections have together.
+        bucket: limits the rate of this peer.
+        eof_is_departure: whether the peer's end of input cancels the handler.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        buffer: ReceiveBuffer,
+        coder: Codec[SendT, ReceiveT],
+        limits: ConnectionLimits,
+        *,
+        share: Share | None = None,
+        bucket: TokenBucket | None = None,
+        eof_is_departure: bool = False,
+    ) -> None:
+        transport.stall_timeout = limits.stall_timeout
+        self.transport = transport
+        self.limits = limits
+        self.ending: Ending[SendT] | None = None
+        self.on_unusable: Callable[[], None] = _nothing
+        self._counters = counters = Counters()
+        self._share = share
+        self._eof_is_departure = eof_is_departure
+        self.writer = Writer[SendT](
+            transport,
+            coder,
+            Outbox(limits.max_outbox_messages, limits.max_outbox_bytes),
+            counters,
+            share,
+            self._lost,
+        )
+        self.reader = Reader[ReceiveT](
+            transport,
+            buffer,
+            coder,
+            limits,
+            counters,
+            share=share,
+            bucket=bucket,
+            on_eof=self._peer_ended,
+            on_loss=self._lost,
+        )
+        self._cause: Cause | None = None
+        self._error: BaseException | None = None
+        self._closing = False
+        self._closed = trio.Event()
+        self._scope = trio.CancelScope()
+        self._body_scope = trio.CancelScope()
+        if share is not None:
+            share.charge(len(buffer))
+
+    @property
+    def usable(self) -> bool:
+        """Whether new messages can be given to it: neither side has begun to end it."""
+        return self._cause is None and not self.reader.eof and self.writer.refusal is None
+
+    # Running
+
+    async def run(self, body: Callable[[], Awaitable[None]]) -> BaseException | None:
+        """Run reader, writer and `body`, then end; return what `body` raised, if it did.
+
+        A body that is cancelled because the peer departed has not failed.
+        """
+        failure: BaseException | None = None
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self.reader.run)
+                    nursery.start_soon(self.writer.run)
+                    failure = await self._run_body(body)
+                    await self.aclose()
+        finally:
+            await self._close_at_once()
+            self._settle()
+        return failure
+
+    async def _run_body(self, body: Callable[[], Awaitable[None]]) -> BaseException | None:
+        try:
+            with self._body_scope:
+                await body()
+        except Exception as error:  # noqa: BLE001 - whoever runs this life decides what it means
+            self.end(cause_of(error), error)
+            return error
+        self.end(Cause.PEER_CLOSED if self.reader.eof else Cause.DONE)
+        return None
+
+    def _settle(self) -> None:
+        """Make the account, once everything has stopped."""
+        in_doubt, unsent = self.writer.outbox.give_up()
+        if self._share is not None:
+            self._share.close()
+        self.ending = Ending(self._cause or Cause.CANCELLED, self._error, tuple(unsent), in_doubt)
+        self.on_unusable()
+
+    # Ending
+
+    def end(self, cause: Cause, error: BaseException | None = None) -> None:
+        """Note why the connection ends; the first cause counts."""
+        if self._cause is None:
+            self._cause, self._error = cause, error
+            self.on_unusable()
+
+    def cut(self, cause: Cause) -> None:
+        """End it at once, sending and waiting no more."""
+        self.end(cause)
+        self._scope.cancel(reason=f"the connection is cut: {cause.value}")
+
+    def finish(self, cause: Cause) -> None:
+        """Have the body end, and what was accepted sent. Does not wait."""
+        self.end(cause)
+        self._body_scope.cancel(reason=f"the connection ends: {cause.value}")
+
+    def _lost(self, error: Exception) -> None:
+        self.end(cause_of(error), error)
+        self.writer.refuse(error)
+        self.reader.fail(error)
+        self._body_scope.cancel(reason=f"the peer is gone: {error}")
+
+    def _peer_ended(self) -> None:
+        if self._eof_is_departure:
+            self.end(Cause.PEER_CLOSED)
+            self._body_scope.cancel(reason="the peer has ended its input")
+        self.on_unusable()
+
+    async def aclose(self) -> None:
+        """Close in order; whoever comes second waits for the first. Cancelled, it closes at once."""
+        if self._closing:
+            await self._closed.wait()
+            return
+        self._closing = True
+        self.end(Cause.CLOSED)
+        try:
+            self.reader.close()
+            self.writer.refuse(ConnectionClosedError("this side closed the connection"))
+            await self._send_the_rest()
+            await self.reader.done.wait()
+            await self._say_the_end()
+        finally:
+            self.writer.cancel("the connection is closed")
+            await self._close_transport()
+
+    async def _send_the_rest(self) -> None:
+        with trio.move_on_after(self.limits.drain_timeout) as scope:
+            await self.writer.done.wait()
+        if scope.cancelled_caught:
+            self.writer.cancel("the peer took too long over what was left to send")
+            await self.writer.done.wait()
+
+    async def _say_the_end(self) -> None:
+        if self.writer.outbox.count == 0 and self.limits.linger_timeout > 0:
+            with trio.move_on_after(self.limits.linger_timeout):
+                await self.transport.finish()
+
+    async def _close_at_once(self) -> None:
+        """Make sure of the socket, where a cancellation came before or in the midst of `aclose`."""
+        if not self._closed.is_set():
+            with trio.CancelScope() as at_once:
+                at_once.cancel(reason="the connection was cancelled")
+                await self._close_transport()
+
+    async def _close_transport(self) -> None:
+        try:
+            # TLS sends its closing alert here, to a peer that may not be reading.
+            with trio.move_on_after(self.limits.drain_timeout):
+                await self.transport.aclose()
+        finally:
+            self._closed.set()
+
+    def statistics(self) -> ConnectionStatistics:
+        """Return the counts of this moment."""
+        outbox = self.writer.outbox
+        return ConnectionStatistics(
+            **attrs.asdict(self._counters),
+            outbox_messages=outbox.count,
+            outbox_bytes=outbox.size,
+            outbox_peak=outbox.peak,
+            buffered=len(self.reader.buffer),
+        )
+
+    @property
+    def unanswered(self) -> int:
+        """Messages accepted for which none has come back, if each is answered by one."""
+        return max(0, self._counters.messages_accepted - self._counters.messages_received)
+
+    @property
+    def activity(self) -> tuple[int, int]:
+        """Two counts that change whenever bytes move."""
+        return self._counters.bytes_received, self._counters.bytes_sent
+
+
+def cause_of(error: BaseException) -> Cause:
+    """Return the cause that an error stands for."""
+    if isinstance(error, StalledError):
+        return Cause.STALLED
+    if isinstance(error, RemoteProtocolError):
+        return Cause.PROTOCOL_ERROR
+    if isinstance(error, trio.BrokenResourceError):
+        return Cause.LOST
+    if isinstance(error, trio.ClosedResourceError):
+        return Cause.CLOSED
+    return Cause.HANDLER_ERROR
+
+
+def _nothing() -> None:
+    """Nobody has asked to be told."""

@@ -1,0 +1,120 @@
+"""What a connection has accepted and not yet handed over: messages beside their bytes.
+
+Synchronous and without I/O. Messages gather in the *open* batch; the writer *seals* it and sends its
+bytes, while the next one gathers. A message leaves when the kernel has its last byte, and until then
+is kept, so that at the end every message can be told apart: handed over, in doubt, never touched.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+SendT = TypeVar("SendT")
+
+# One send call gets at most so many joined bytes: more gains nothing and copies more.
+_GATHER = 256 * 1024
+
+
+class Batch(Generic[SendT]):
+    """Messages that leave together, with their bytes."""
+
+    __slots__ = ("chunks", "messages", "taken")
+
+    def __init__(self) -> None:
+        self.messages: deque[SendT] = deque()
+        self.chunks: deque[bytes] = deque()
+        self.taken = 0
+        """How much of the first chunk the kernel has."""
+
+    def gather(self) -> memoryview:
+        """Return the next bytes to send, joined up to a bound."""
+        if len(self.chunks) == 1:
+            return memoryview(self.chunks[0])[self.taken :]
+        size = 0
+        joined: list[bytes] = []
+        for chunk in self.chunks:
+            if joined and size + len(chunk) > _GATHER:
+                break
+            joined.append(chunk)
+            size += len(chunk)
+        return memoryview(b"".join(joined))[self.taken :]
+
+    def advance(self, size: int) -> int:
+        """Note that the kernel took `size` bytes more; return how many messages that completed."""
+        self.taken += size
+        completed = 0
+        while self.chunks and self.taken >= len(self.chunks[0]):
+            self.taken -= len(self.chunks.popleft())
+            self.messages.popleft()
+            completed += 1
+        return completed
+
+
+class Outbox(Generic[SendT]):
+    """The open batch, the sealed one, and the bounds over both.
+
+    Parameters:
+        max_messages: no room above so many messages.
+        max_bytes: no room above so many bytes.
+    """
+
+    __slots__ = ("_open", "_sealed", "count", "max_bytes", "max_messages", "peak", "size")
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self.max_messages = max_messages
+        self.max_bytes = max_bytes
+        self.count = 0
+        """Messages that the kernel does not have whole."""
+        self.size = 0
+        """Bytes that the kernel does not have."""
+        self.peak = 0
+        """The most messages there have been at a time."""
+        self._open: Batch[SendT] | None = None
+        self._sealed: Batch[SendT] | None = None
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether the writer has a batch in hand."""
+        return self._sealed is not None
+
+    def put(self, message: SendT, data: bytes, taken: int = 0) -> Batch[SendT] | None:
+        """Add a message of which the kernel has `taken` bytes already.
+
+        Returns the batch if it was opened for this message: the writer has to be told of it.
+        """
+        self.count += 1
+        self.size += len(data) - taken
+        self.peak = max(self.peak, self.count)
+        opened = None
+        if self._open is None:
+            opened = self._open = Batch()
+            opened.taken = taken
+        self._open.messages.append(message)
+        self._open.chunks.append(data)
+        return opened
+
+    def seal(self) -> Batch[SendT]:
+        """Close the open batch and return it: what is put from now on gathers in the next."""
+        assert self._open is not None
+        self._sealed, self._open = self._open, None
+        return self._sealed
+
+    def advance(self, size: int) -> int:
+        """Note that the kernel took `size` bytes of the sealed batch; return messages completed."""
+        assert self._sealed is not None
+        completed = self._sealed.advance(size)
+        self.count -= completed
+        self.size -= size
+        if not self._sealed.chunks:
+            self._sealed = None
+        return completed
+
+    def give_up(self) -> tuple[SendT | None, list[SendT]]:
+        """Empty the outbox; return the message in doubt, if any, and those never touched, in order."""
+        batches = [batch for batch in (self._sealed, self._open) if batch is not None]
+        unsent = [message for batch in batches for message in batch.messages]
+        in_doubt = unsent.pop(0) if batches and batches[0].taken else None
+        self._open = self._sealed = None
+        self.count = self.size = 0
+        return in_doubt, unsent

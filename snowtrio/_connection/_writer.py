@@ -1,0 +1,259 @@
+"""The writing half of a connection: senders, the outbox, and the task that empties it.
+
+A message goes the short way when it can: nothing queued and nothing else to answer, so the socket
+gets it at once and no other task is woken. Otherwise it gathers in the outbox's open batch. The
+batch itself is what goes through the channel to the writer, once, when it is opened; the writer runs
+on the next pass of the run loop and takes all that has gathered by then in one write.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+import trio
+
+from .._codec import Codec
+from .._errors import ConnectionClosedError, ConnectionLostError
+from .._transport import Transport
+from ._budget import Share
+from ._outbox import Batch, Outbox
+from ._statistics import Counters
+
+SendT = TypeVar("SendT")
+
+
+class Writer(Generic[SendT]):
+    """Accepts messages and brings them to the kernel in order.
+
+    Parameters:
+        transport: where the bytes go.
+        coder: makes bytes of messages.
+        outbox: what holds them until then.
+        counters: the connection's counts.
+        share: of the memory that all connections have together.
+        on_loss: called when the transport breaks.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        coder: Codec[SendT, Any],
+        outbox: Outbox[SendT],
+        counters: Counters,
+        share: Share | None,
+        on_loss: Callable[[Exception], None],
+    ) -> None:
+        self.coder = coder
+        self.outbox = outbox
+        self.refusal: Exception | None = None
+        """Why nothing more is accepted, once that is so."""
+        self.done = trio.Event()
+        self._transport = transport
+        self._counters = counters
+        self._share = share
+        self._on_loss = on_loss
+        # At most the batch in flight that `_push` left over, and the open one.
+        self._post, self._posted = trio.open_memory_channel[Batch[SendT]](2)
+        self._turns = trio.StrictFIFOLock()
+        self._progress = trio.lowlevel.ParkingLot()
+        self._sent_this_turn = False
+        self._scope = trio.CancelScope()
+
+    # Senders
+
+    async def send(self, message: SendT, *, answering: bool) -> None:
+        """Wait for room and accept a message."""
+        if not self._has_room():
+            await self._wait_for_room()
+        self._accept(message, answering=answering)
+
+    def send_nowait(self, message: SendT, *, answering: bool) -> None:
+        """Accept a message if there is room."""
+        if not self._has_room():
+            self._check()
+            raise trio.WouldBlock
+        self._accept(message, answering=answering)
+
+    async def send_batch(self, messages: Iterable[SendT]) -> None:
+        """Accept messages in order, waiting for room in between."""
+        opened: Batch[SendT] | None = None
+        try:
+            for message in messages:
+                if not self._has_room():
+                    if opened is not None:
+                        self._post.send_nowait(opened)
+                        opened = None
+                    await self._wait_for_room()
+                data = self.coder.encode(message)
+                self._counters.messages_accepted += 1
+                opened = self._put(message, data) or opened
+        finally:
+            # A message that cannot be encoded leaves those before it accepted.
+            if opened is not None:
+                self._push(opened)
+
+    async def flush(self) -> None:
+        """Wait until the kernel has all that was accepted before the call."""
+        target = self._counters.messages_accepted
+        await trio.lowlevel.checkpoint()
+        while self._counters.messages_sent < target:
+            if self.done.is_set():
+                self._check()
+            await self._progress.park()
+
+    def new_turn(self) -> None:
+        """Note that the handler took up new input: its next answer may go the short way."""
+        self._sent_this_turn = False
+
+    def _accept(self, message: SendT, *, answering: bool) -> None:
+        data = self.coder.encode(message)
+        taken = 0
+        if not (answering or self._sent_this_turn or self.outbox.count):
+            self._sent_this_turn = True
+            taken = self._try_now(data)
+            if taken == len(data):
+                self._counters.messages_accepted += 1
+                self._counters.messages_sent += 1
+                return
+        self._counters.messages_accepted += 1
+        if opened := self._put(message, data, taken):
+            self._post.send_nowait(opened)
+
+    def _put(self, message: SendT, data: bytes, taken: int = 0) -> Batch[SendT] | None:
+        opened = self.outbox.put(message, data, taken)
+        if self._share is not None:
+            self._share.charge(len(data) - taken)
+        return opened
+
+    def _try_now(self, data: bytes) -> int:
+        try:
+            taken = self._transport.send_nowait(data)
+        except trio.BrokenResourceError as error:
+            raise self._lost(error) from error
+        self._counted(taken)
+        return taken
+
+    def _push(self, opened: Batch[SendT]) -> None:
+        """Send a new batch at once if nothing is before it, and leave the rest to the writer."""
+        if self.outbox.in_flight:
+            self._post.send_nowait(opened)
+            return
+        self.outbox.seal()
+        while opened.chunks:
+            view = opened.gather()
+            try:
+                taken = self._transport.send_nowait(view)
+            except trio.BrokenResourceError as error:
+                self._lost(error)
+                return
+            if taken:
+                self._advance(taken)
+            if taken < len(view):
+                self._post.send_nowait(opened)
+                return
+
+    def _has_room(self) -> bool:
+        """Whether a message can be accepted without waiting, and nobody waits before it."""
+        return self._fits() and self.refusal is None and not self._turns.locked()
+
+    def _fits(self) -> bool:
+        outbox = self.outbox
+        if self._share is not None and outbox.count and not self._share.allows:
+            return False
+        return outbox.count < outbox.max_messages and outbox.size < outbox.max_bytes
+
+    async def _wait_for_room(self) -> None:
+        """Wait in line: whoever came first goes on first."""
+        self._check()
+        self._counters.sends_waited += 1
+        async with self._turns:
+            while not self._fits():
+                self._check()
+                await self._progress.park()
+            self._check()
+
+    def _check(self) -> None:
+        if self.refusal is not None:
+            raise again(self.refusal)
+
+    # The task
+
+    async def run(self) -> None:
+        """Send batches until no more can come and all are sent, or the transport breaks."""
+        try:
+            with self._scope:
+                async for batch in self._posted:
+                    await self._send_batch(batch)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._lost(error)
+        finally:
+            self.done.set()
+            self._progress.unpark_all()
+
+    async def _send_batch(self, batch: Batch[SendT]) -> None:
+        if not self.outbox.in_flight:
+            self.outbox.seal()
+        while batch.chunks:
+            view = batch.gather()
+            while view:
+                taken = await self._transport.send_some(view)
+                view = view[taken:]
+                self._advance(taken)
+        self._sent_this_turn = False
+
+    def _advance(self, taken: int) -> None:
+        self._counters.messages_sent += self.outbox.advance(taken)
+        self._counted(taken)
+        if self._share is not None:
+            self._share.charge(-taken)
+        if self._progress:
+            self._progress.unpark_all()
+
+    def _counted(self, taken: int) -> None:
+        self._counters.bytes_sent += taken
+        self._counters.writes += 1
+
+    def _lost(self, error: Exception) -> Exception:
+        lost = as_lost(error)
+        self.refuse(lost)
+        self._on_loss(lost)
+        return lost
+
+    # The end
+
+    def refuse(self, reason: Exception) -> None:
+        """Accept nothing more; senders that wait are told at once. What is accepted still goes."""
+        if self.refusal is None:
+            self.refusal = reason
+        self._post.close()
+        self._progress.unpark_all()
+
+    def cancel(self, reason: str) -> None:
+        """Stop the task where it is."""
+        self._scope.cancel(reason=reason)
+
+
+def as_lost(error: Exception) -> Exception:
+    """Return the transport's error as one of ours, which is still the Trio error that it was.
+
+    TLS wraps what broke below it: a stall keeps its name through that.
+    """
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, ConnectionLostError):
+            return inner
+        inner = inner.__cause__
+    if isinstance(error, trio.ClosedResourceError):
+        return ConnectionClosedError(str(error) or "this side closed the connection")
+    lost = ConnectionLostError(str(error) or "connection lost")
+    lost.__cause__ = error
+    return lost
+
+
+def again(error: Exception) -> Exception:
+    """Return an error to raise for another caller, with a traceback of its own."""
+    fresh = copy.copy(error)
+    fresh.__cause__ = error.__cause__
+    return fresh

@@ -1,0 +1,187 @@
+"""A protocol: a codec, a handshake, and hooks on a connection's life."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import types
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Generic, TypeAlias, cast
+
+import trio
+from typing_extensions import TypeVar
+
+from ._codec import Codec
+from ._connection import Connection
+from ._errors import SkippedMessageError
+from ._side import Side
+from ._transport import BufferedStream
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT", default=SendT)
+ContextT = TypeVar("ContextT", default=None)
+
+logger = logging.getLogger("snowtrio.protocol")
+
+
+class Protocol(Generic[SendT, ReceiveT, ContextT]):
+    """What a server and its clients speak. Subclass it, or give a bare codec where it is asked for.
+
+    The hooks run in this order, each at most once a connection: `handshake`, `handle` (or the
+    handler given beside the protocol), `close`, `purge`. When the handshake fails none of the
+    others runs (row S8).
+
+    Parameters:
+        codec: what makes bytes of messages; a subclass may set it as a class attribute instead.
+    """
+
+    codec: Codec[SendT, ReceiveT]
+
+    eof_is_departure: bool = False
+    """Whether the peer's end of input cancels the handler. By default it is half a close: the
+    handler goes on and its replies are sent; a reset or a failed write always cancels it."""
+
+    pending_until_answered: bool = False
+    """Whether a client's pool counts a message as pending until one comes back for it (row S14),
+    rather than until the kernel has it."""
+
+    def __init__(self, codec: Codec[SendT, ReceiveT] | None = None) -> None:
+        if codec is not None:
+            self.codec = codec
+        if not isinstance(getattr(self, "codec", None), Codec):
+            raise TypeError(f"{type(self).__name__} needs a codec: an argument or class attribute")
+
+    async def handshake(self, side: Side, stream: BufferedStream) -> ContextT:
+        """Agree with the peer before the connection counts (rows S7 to S9).
+
+        Runs before any other hook, within ``handshake_timeout``. What it reads too much stays in
+        the stream's buffer and reaches the codec. It may turn the stream into TLS on the way.
+
+        Parameters:
+            side: the end that we are.
+            stream: the bytes, with helpers to peek and to read to a mark.
+
+        Returns what becomes ``connection.context``. Whatever it raises refuses the connection: the
+        socket is closed, the place is free again, and on a client the error reaches whoever asked
+        for the connection, as the cause of a `HandshakeError`.
+        """
+        return None  # type: ignore[return-value]  # ContextT is None unless this is overridden
+
+    async def handle(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        """Serve one connection; when it returns the connection is closed in order."""
+        raise NotImplementedError
+
+    async def goodbye(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        """Ask a connection to end when a drain begins (row B3).
+
+        By default its handler sees the end of input after what has been received; a protocol with
+        a parting message sends it here.
+        """
+        connection.stop_receiving()
+
+    async def close(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        """Note that a connection has ended (row S10).
+
+        Once for each connection whose handshake succeeded, whatever ended it; its socket is closed,
+        and ``connection.ending`` says why. Shielded from cancellation, for ``hook_timeout`` at most.
+        """
+
+    def purge(
+        self, connection: Connection[SendT, ReceiveT, ContextT], messages: Sequence[SendT]
+    ) -> None:
+        """Take back the messages that were accepted and of which the kernel got nothing (row S11).
+
+        Once, after `close`, in the order in which they were accepted, and only if there are any. By
+        default their number is logged as a warning.
+        """
+        logger.warning("%d messages to %s were not sent", len(messages), connection.peer_address)
+
+
+CoroutineHandler: TypeAlias = Callable[[Connection[SendT, ReceiveT, ContextT]], Awaitable[None]]
+FunctionHandler: TypeAlias = Callable[
+    [Connection[SendT, ReceiveT, ContextT], ReceiveT], SendT | None
+]
+Handler: TypeAlias = (
+    CoroutineHandler[SendT, ReceiveT, ContextT] | FunctionHandler[SendT, ReceiveT, ContextT]
+)
+
+
+def as_protocol(
+    protocol: Protocol[SendT, ReceiveT, ContextT] | Codec[SendT, ReceiveT],
+) -> Protocol[SendT, ReceiveT, ContextT]:
+    """Return a protocol for what may be a bare codec."""
+    if isinstance(protocol, Protocol):
+        return protocol
+    if isinstance(protocol, Codec):
+        return Protocol[SendT, ReceiveT, ContextT](protocol)
+    raise TypeError(f"a Protocol or Codec object is needed, not {protocol!r}")
+
+
+def has_handshake(protocol: Protocol[Any, Any, Any]) -> bool:
+    """Whether the protocol has a handshake of its own."""
+    return type(protocol).handshake is not Protocol.handshake
+
+
+def choose_handler(
+    protocol: Protocol[SendT, ReceiveT, ContextT],
+    handler: Handler[SendT, ReceiveT, ContextT] | None,
+) -> CoroutineHandler[SendT, ReceiveT, ContextT] | None:
+    """Return the coroutine handler of a protocol and a handler given beside it, None without.
+
+    Raises:
+        TypeError: both the protocol and the caller have one, or it cannot be called.
+    """
+    own = type(protocol).handle is not Protocol.handle
+    if handler is None:
+        return protocol.handle if own else None
+    if own:
+        raise TypeError(f"{type(protocol).__name__} has a handle method: give no handler beside it")
+    if not callable(handler):
+        raise TypeError(f"a handler is a coroutine function or a plain function, not {handler!r}")
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 - an object whose __call__ is async
+    ):
+        return cast("CoroutineHandler[SendT, ReceiveT, ContextT]", handler)
+    return _answering(cast("FunctionHandler[SendT, ReceiveT, ContextT]", handler))
+
+
+def _answering(
+    function: FunctionHandler[SendT, ReceiveT, ContextT],
+) -> CoroutineHandler[SendT, ReceiveT, ContextT]:
+    """Return a coroutine handler that answers each message with what a plain function returns."""
+
+    async def handle(connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        with contextlib.suppress(trio.EndOfChannel):
+            while True:
+                try:
+                    batch = await connection.receive_batch()
+                except SkippedMessageError as error:
+                    logger.info("skipped a message of %s: %s", connection.peer_address, error)
+                else:
+                    await connection.send_batch(_answers(function, connection, batch))
+
+    return handle
+
+
+def _answers(
+    function: FunctionHandler[SendT, ReceiveT, ContextT],
+    connection: Connection[SendT, ReceiveT, ContextT],
+    batch: list[ReceiveT],
+) -> Iterator[SendT]:
+    for message in batch:
+        answer = function(connection, message)
+        if isinstance(answer, types.CoroutineType):
+            answer.close()
+            raise TypeError(f"{function!r} returned a coroutine: declare the handler async def")
+        if answer is not None:
+            yield answer
+
+
+def is_departure(error: BaseException) -> bool:
+    """Whether a handler's error only says that its connection has ended."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_departure(inner) for inner in error.exceptions)
+    return isinstance(
+        error, (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError)
+    )

@@ -1,0 +1,137 @@
+"""The verbs: serve on TCP, on a Unix socket, on any listener."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Sequence
+
+import trio
+from typing_extensions import TypeVar
+
+from .._codec import Codec
+from .._protocol import Handler, Protocol
+from .._transport import open_tcp_listeners, open_unix_listener
+from ._limits import ServerLimits
+from ._server import AnyListener, Server, WhenFull
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT", default=SendT)
+ContextT = TypeVar("ContextT", default=None)
+
+
+async def serve_tcp(
+    handler: Handler[SendT, ReceiveT, ContextT] | None,
+    protocol: Protocol[SendT, ReceiveT, ContextT] | Codec[SendT, ReceiveT],
+    port: int,
+    *,
+    host: str | None = "127.0.0.1",
+    ssl_context: ssl.SSLContext | None = None,
+    limits: ServerLimits | None = None,
+    when_full: WhenFull = "close",
+    propagate_errors: bool = False,
+    task_status: trio.TaskStatus[Server[SendT, ReceiveT, ContextT]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve a protocol on TCP until drained or cancelled.
+
+    ``server = await nursery.start(serve_tcp, handler, codec, 0)`` returns the running `Server` once
+    it listens.
+
+    Parameters:
+        handler: see `Server`, as for those not described here.
+        protocol: a `Protocol` or a bare codec.
+        port: 0 takes a free one.
+        host: an address or name; None is all addresses, IPv4 and IPv6. Loopback by default.
+        ssl_context: speak TLS.
+        limits: the bounds.
+        when_full: what a peer gets that finds no place.
+        propagate_errors: let a handler's error end the server.
+        task_status: for ``nursery.start``.
+
+    Raises:
+        OSError: the port is in use or the host unknown; nothing is left open.
+    """
+    server = Server(
+        handler,
+        protocol,
+        ssl_context=ssl_context,
+        limits=limits,
+        when_full=when_full,
+        propagate_errors=propagate_errors,
+    )
+    await server.serve(await open_tcp_listeners(port, host=host), task_status=task_status)
+
+
+async def serve_unix(
+    handler: Handler[SendT, ReceiveT, ContextT] | None,
+    protocol: Protocol[SendT, ReceiveT, ContextT] | Codec[SendT, ReceiveT],
+    path: str | os.PathLike[str],
+    *,
+    mode: int = 0o600,
+    ssl_context: ssl.SSLContext | None = None,
+    limits: ServerLimits | None = None,
+    when_full: WhenFull = "close",
+    propagate_errors: bool = False,
+    task_status: trio.TaskStatus[Server[SendT, ReceiveT, ContextT]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve a protocol on a Unix socket until drained or cancelled.
+
+    Parameters:
+        handler: see `Server`, as for those not described here.
+        protocol: a `Protocol` or a bare codec.
+        path: the socket's file. A stale one is replaced, a live one is an error; it is removed at
+            the end.
+        mode: the file's permissions; by default only this user can connect.
+        ssl_context: speak TLS.
+        limits: the bounds.
+        when_full: what a peer gets that finds no place.
+        propagate_errors: let a handler's error end the server.
+        task_status: for ``nursery.start``.
+
+    Raises:
+        OSError: another server listens there, or something else stands at `path`.
+    """
+    server = Server(
+        handler,
+        protocol,
+        ssl_context=ssl_context,
+        limits=limits,
+        when_full=when_full,
+        propagate_errors=propagate_errors,
+    )
+    await server.serve([await open_unix_listener(path, mode=mode)], task_status=task_status)
+
+
+async def serve_listeners(
+    handler: Handler[SendT, ReceiveT, ContextT] | None,
+    protocol: Protocol[SendT, ReceiveT, ContextT] | Codec[SendT, ReceiveT],
+    listeners: Sequence[AnyListener],
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    limits: ServerLimits | None = None,
+    when_full: WhenFull = "close",
+    propagate_errors: bool = False,
+    task_status: trio.TaskStatus[Server[SendT, ReceiveT, ContextT]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve a protocol on listeners that are there already; one server over all of them.
+
+    Parameters:
+        handler: see `Server`, as for those not described here.
+        protocol: a `Protocol` or a bare codec.
+        listeners: any Trio listeners, or those of ``open_tcp_listeners`` and
+            ``open_unix_listener``. Owned and closed by the server.
+        ssl_context: speak TLS.
+        limits: the bounds.
+        when_full: what a peer gets that finds no place.
+        propagate_errors: let a handler's error end the server.
+        task_status: for ``nursery.start``.
+    """
+    server = Server(
+        handler,
+        protocol,
+        ssl_context=ssl_context,
+        limits=limits,
+        when_full=when_full,
+        propagate_errors=propagate_errors,
+    )
+    await server.serve(listeners, task_status=task_status)

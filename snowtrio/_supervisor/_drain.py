@@ -1,0 +1,126 @@
+"""Ending many connections in good order, and saying what became of each (row B3)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import attrs
+import trio
+
+from .._connection import Cause
+from .._transport import Address
+
+
+class Phase(enum.Enum):
+    """The phases of a drain, in order."""
+
+    GOODBYE = "goodbye"
+    """Every connection is asked to end, by the protocol's ``goodbye`` hook."""
+    WAIT = "wait"
+    """They are waited for."""
+    CANCEL = "cancel"
+    """Those that are left are cut."""
+
+
+@attrs.frozen(kw_only=True)
+class DrainTimeouts:
+    """How long each phase may take, in seconds.
+
+    Parameters:
+        goodbye: for the ``goodbye`` hooks, all at the same time.
+        wait: for connections to end by themselves.
+    """
+
+    goodbye: float = 5.0
+    wait: float = 30.0
+
+
+@attrs.frozen
+class Drained:
+    """What became of one connection.
+
+    Parameters:
+        peer_address: whose it was.
+        phase: the phase in which it ended.
+        cause: why it ended.
+        unsent: how many messages were accepted and not sent.
+    """
+
+    peer_address: Address | None
+    phase: Phase
+    cause: Cause
+    unsent: int
+
+
+@attrs.frozen
+class DrainReport:
+    """What a drain did.
+
+    Parameters:
+        connections: one entry for each that was there when it began, or came during it.
+        seconds: how long each phase took.
+    """
+
+    connections: tuple[Drained, ...]
+    seconds: dict[Phase, float]
+
+    @property
+    def cut(self) -> int:
+        """How many connections had to be cut."""
+        return sum(each.phase is Phase.CANCEL for each in self.connections)
+
+    @property
+    def clean(self) -> bool:
+        """Whether every connection ended by itself and nothing stayed unsent."""
+        return all(each.phase is not Phase.CANCEL and not each.unsent for each in self.connections)
+
+
+class Drainable(Protocol):
+    """What a drain asks of those who keep the connections."""
+
+    async def say_goodbye(self) -> None:
+        """Have every connection's ``goodbye`` hook run."""
+
+    async def wait_empty(self) -> None:
+        """Wait until no connection is left."""
+
+    def cut(self) -> None:
+        """End every connection at once."""
+
+
+class Drain:
+    """One drain, from its goodbye to its report; told of each connection that ends."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.GOODBYE
+        self._drained: list[Drained] = []
+
+    def note(self, address: Address | None, cause: Cause, unsent: int) -> None:
+        """Note what became of a connection."""
+        self._drained.append(Drained(address, self.phase, cause, unsent))
+
+    async def run(self, pool: Drainable, timeouts: DrainTimeouts) -> DrainReport:
+        """Go through the phases and return the report."""
+
+        async def cut() -> None:
+            pool.cut()
+            await pool.wait_empty()
+
+        seconds = {
+            Phase.GOODBYE: await self._take(Phase.GOODBYE, pool.say_goodbye, timeouts.goodbye),
+            Phase.WAIT: await self._take(Phase.WAIT, pool.wait_empty, timeouts.wait),
+            # What is cut runs its hooks, each of which has a deadline of its own.
+            Phase.CANCEL: await self._take(Phase.CANCEL, cut, float("inf")),
+        }
+        return DrainReport(tuple(self._drained), seconds)
+
+    async def _take(
+        self, phase: Phase, act: Callable[[], Awaitable[None]], timeout: float
+    ) -> float:
+        self.phase = phase
+        began = trio.current_time()
+        with trio.move_on_after(timeout):
+            await act()
+        return trio.current_time() - began

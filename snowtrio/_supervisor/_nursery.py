@@ -1,0 +1,27 @@
+"""A nursery whose only failure comes out as it is.
+
+What a user's block raises should reach them plain. Trio wraps it in a group, as it must where there
+can be several; where there is one, the group says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+
+@asynccontextmanager
+async def open_plain_nursery() -> AsyncIterator[trio.Nursery]:
+    """Open a nursery; a single exception is raised without a group around it."""
+    only: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        only = group.exceptions[0]
+    if only is not None:
+        raise only

@@ -1,0 +1,112 @@
+"""Who has a place: counted synchronously, so that no await comes between the check and the count."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Hashable
+
+from ._limits import PoolLimits
+
+
+class Refusal(enum.Enum):
+    """Why there is no place."""
+
+    FULL = "all places are taken"
+    HANDSHAKES = "too many handshakes are in progress"
+    PEER = "this peer has as many connections as it may"
+    CLOSING = "no more connections are taken"
+
+
+class Places:
+    """Registered and handshaking connections, under their bounds.
+
+    Parameters:
+        limits: the bounds; they can be replaced while places are taken.
+        max_per_peer: places that one peer may have, None for no such bound.
+        on_change: called whenever a place becomes free or changes its kind.
+    """
+
+    def __init__(
+        self,
+        limits: PoolLimits,
+        max_per_peer: int | None = None,
+        on_change: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.limits = limits
+        self.max_per_peer = max_per_peer
+        self.handshaking = 0
+        self.registered = 0
+        self.peak = 0
+        self.closing = False
+        self._on_change = on_change
+        self._peers: Counter[Hashable] = Counter()
+
+    def refusal(self, peer: Hashable = None, *, handshake: bool = True) -> Refusal | None:
+        """Return why `peer` cannot have a place now, None if it can.
+
+        Parameters:
+            peer: who asks, None where that cannot be told.
+            handshake: whether it has to shake hands before it can be registered.
+        """
+        if self.closing:
+            return Refusal.CLOSING
+        if self.taken >= self.limits.max_connections:
+            return Refusal.FULL
+        if self.max_per_peer is not None and self._peers.get(peer, 0) >= self.max_per_peer:
+            return Refusal.PEER
+        if handshake and self.handshaking >= self.limits.handshake_places:
+            return Refusal.HANDSHAKES
+        return None
+
+    @property
+    def taken(self) -> int:
+        """Places that are not free."""
+        return self.registered + self.handshaking
+
+    def reserve(self, peer: Hashable = None) -> Place:
+        """Take a place for a connection that is about to shake hands."""
+        self.handshaking += 1
+        if peer is not None:
+            self._peers[peer] += 1
+        return Place(self, peer)
+
+    def _register(self) -> None:
+        self.handshaking -= 1
+        self.registered += 1
+        self.peak = max(self.peak, self.registered)
+        self._on_change()
+
+    def _release(self, peer: Hashable, *, registered: bool) -> None:
+        if registered:
+            self.registered -= 1
+        else:
+            self.handshaking -= 1
+        if peer is not None:
+            self._peers[peer] -= 1
+            if not self._peers[peer]:
+                del self._peers[peer]
+        self._on_change()
+
+
+class Place:
+    """One connection's place, from before its handshake until after its hooks."""
+
+    __slots__ = ("_free", "_peer", "_places", "_registered")
+
+    def __init__(self, places: Places, peer: Hashable) -> None:
+        self._places = places
+        self._peer = peer
+        self._registered = False
+        self._free = False
+
+    def register(self) -> None:
+        """Note that the handshake has succeeded."""
+        self._registered = True
+        self._places._register()  # noqa: SLF001 - the two halves of one count
+
+    def release(self) -> None:
+        """Give the place back; idempotent."""
+        if not self._free:
+            self._free = True
+            self._places._release(self._peer, registered=self._registered)  # noqa: SLF001

@@ -1,0 +1,103 @@
+"""What a pool of connections counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import attrs
+
+from .._connection import Cause, ConnectionStatistics
+
+_SUMMED = (
+    "bytes_received",
+    "bytes_sent",
+    "messages_received",
+    "messages_accepted",
+    "messages_sent",
+    "sends_waited",
+    "messages_skipped",
+)
+
+
+@attrs.frozen(kw_only=True)
+class PoolStatistics:
+    """A server's or client's counts at one moment (row B7).
+
+    Parameters:
+        connections: registered now.
+        handshaking: shaking hands now.
+        peak_connections: the most that were registered at a time.
+        opened: registered since the start.
+        handshakes_failed: handshakes that raised.
+        handshakes_timed_out: handshakes cut at their deadline.
+        ended: connections that ended, by cause.
+        messages_unsent: accepted messages that reached neither the kernel nor another connection.
+        messages_in_doubt: messages of which the kernel got a part when their connection ended.
+        outbox_peak: the most messages there have been in one outbox.
+        bytes_received: of all connections, those that have ended among them.
+        bytes_sent: likewise, as are the rest.
+        messages_received: decoded.
+        messages_accepted: accepted by ``send``.
+        messages_sent: handed to the kernel whole.
+        sends_waited: sends that found an outbox full.
+        messages_skipped: frames thrown away by a decoder.
+    """
+
+    connections: int
+    handshaking: int
+    peak_connections: int
+    opened: int
+    handshakes_failed: int
+    handshakes_timed_out: int
+    ended: Mapping[Cause, int]
+    messages_unsent: int
+    messages_in_doubt: int
+    outbox_peak: int
+    bytes_received: int
+    bytes_sent: int
+    messages_received: int
+    messages_accepted: int
+    messages_sent: int
+    sends_waited: int
+    messages_skipped: int
+
+
+@attrs.define
+class Tally:
+    """Sums up connections as they end."""
+
+    opened: int = 0
+    handshakes_failed: int = 0
+    handshakes_timed_out: int = 0
+    messages_unsent: int = 0
+    messages_in_doubt: int = 0
+    outbox_peak: int = 0
+    ended: Counter[Cause] = attrs.Factory(Counter)
+    sums: Counter[str] = attrs.Factory(Counter)
+
+    def add(self, statistics: ConnectionStatistics) -> None:
+        """Add a connection's counts."""
+        for name in _SUMMED:
+            self.sums[name] += getattr(statistics, name)
+        self.outbox_peak = max(self.outbox_peak, statistics.outbox_peak)
+
+    def copy(self) -> Tally:
+        """Return a tally that can be added to while this one stays as it is."""
+        return attrs.evolve(self, ended=Counter(self.ended), sums=Counter(self.sums))
+
+    def snapshot(self, connections: int, handshaking: int, peak: int) -> PoolStatistics:
+        """Return the counts with those of the places."""
+        return PoolStatistics(
+            connections=connections,
+            handshaking=handshaking,
+            peak_connections=peak,
+            opened=self.opened,
+            handshakes_failed=self.handshakes_failed,
+            handshakes_timed_out=self.handshakes_timed_out,
+            ended=dict(self.ended),
+            messages_unsent=self.messages_unsent,
+            messages_in_doubt=self.messages_in_doubt,
+            outbox_peak=self.outbox_peak,
+            **{name: self.sums[name] for name in _SUMMED},
+        )

@@ -1,0 +1,46 @@
+"""Sockets, streams, TLS, listening and connecting: where bytes come from and go to.
+
+``_base`` is the small interface; ``_socket`` and ``_stream`` stand behind it. ``_buffered`` puts a
+receive buffer and the reader helpers on top, ``_listeners`` and ``_connect`` make new ones.
+"""
+
+from ._base import Address, Transport
+from ._buffered import RECEIVE_SIZE, BufferedStream
+from ._connect import Endpoint, StreamEndpoint, TCPEndpoint, UnixEndpoint
+from ._connect_errors import merge_connect_errors, timed_out
+from ._guard import BusyGuard
+from ._listeners import (
+    EXHAUSTED,
+    Listener,
+    SocketListener,
+    StreamListener,
+    as_listener,
+    open_tcp_listeners,
+    open_unix_listener,
+)
+from ._socket import SocketTransport
+from ._stream import StreamTransport, as_transport
+
+__all__ = [
+    "EXHAUSTED",
+    "RECEIVE_SIZE",
+    "Address",
+    "BufferedStream",
+    "BusyGuard",
+    "Endpoint",
+    "Listener",
+    "SocketListener",
+    "SocketTransport",
+    "StreamEndpoint",
+    "StreamListener",
+    "StreamTransport",
+    "TCPEndpoint",
+    "Transport",
+    "UnixEndpoint",
+    "as_listener",
+    "as_transport",
+    "merge_connect_errors",
+    "open_tcp_listeners",
+    "open_unix_listener",
+    "timed_out",
+]

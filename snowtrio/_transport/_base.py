@@ -1,0 +1,86 @@
+"""What a connection needs of the thing that carries its bytes."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from typing import TypeAlias
+
+import trio
+
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str
+"""``(host, port)`` for IPv4, four fields for IPv6, a path (maybe empty) for a Unix socket."""
+
+DISCARD_SIZE = 64 * 1024
+
+TLSStream: TypeAlias = trio.SSLStream[trio.abc.Stream]
+
+
+class Transport(ABC):
+    """Bytes in and out, one task at a time in each direction.
+
+    Two kinds stand behind it: sockets that are driven directly, and any Trio stream (TLS among
+    them). All raise Trio's errors: ``BrokenResourceError`` and ``ClosedResourceError``.
+    """
+
+    local_address: Address | None = None
+    peer_address: Address | None = None
+    tls: TLSStream | None = None
+    can_send_eof: bool = False
+    stall_timeout: float = float("inf")
+    """Seconds that a send may wait without any byte being taken; set by the connection's owner."""
+
+    @abstractmethod
+    async def receive_some(self, max_bytes: int) -> bytes:
+        """Wait for bytes and return at most `max_bytes` of them; ``b""`` at the end of input."""
+
+    @abstractmethod
+    async def send_some(self, data: memoryview) -> int:
+        """Wait until some of `data` is taken and return how much.
+
+        Raises:
+            StalledError: nothing was taken for `stall_timeout` seconds.
+        """
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Return how much of `data` is taken without waiting; 0 where that cannot be told."""
+        return 0
+
+    async def wait_send_might_not_block(self) -> None:
+        """Wait until a send is likely to take something at once."""
+        await trio.lowlevel.checkpoint()
+
+    @abstractmethod
+    async def send_eof(self) -> None:
+        """End our direction; only where `can_send_eof`."""
+
+    async def finish(self) -> None:
+        """Say that no more comes, then read and discard until the peer ends too (row B9).
+
+        Closing over unread input makes the kernel send a reset, which can overtake our last bytes.
+        The caller sets the time; a peer that is gone is a good end.
+        """
+        if not self.can_send_eof:
+            return
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.send_eof()
+            while await self.receive_some(DISCARD_SIZE):
+                pass
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close, waking all that wait. Cancelled, it closes at once."""
+
+    def peer_certificate(self) -> dict[str, object] | None:
+        """Return what `ssl.SSLSocket.getpeercert` says, None without TLS or certificate."""
+        if self.tls is None:
+            return None
+        certificate: dict[str, object] | None = self.tls.getpeercert()
+        return certificate or None
+
+    def alpn_protocol(self) -> str | None:
+        """Return the protocol that ALPN chose, None without."""
+        if self.tls is None:
+            return None
+        chosen: str | None = self.tls.selected_alpn_protocol()
+        return chosen

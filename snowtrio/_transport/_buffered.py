@@ -1,0 +1,238 @@
+"""A byte stream with a receive buffer: what a handshake sees, and a Trio stream for anybody."""
+
+from __future__ import annotations
+
+import ssl
+
+import trio
+
+from .._buffer import ReceiveBuffer
+from .._errors import (
+    IncompleteFrameError,
+    LocalProtocolError,
+    ReceiveTooLargeError,
+    RemoteProtocolError,
+)
+from ._base import Address, Transport
+from ._guard import BusyGuard
+from ._stream import TLSTransport
+
+RECEIVE_SIZE = 64 * 1024
+DEFAULT_MAX_SIZE = 64 * 1024
+
+
+class BufferedStream(trio.abc.HalfCloseableStream):
+    """A Trio stream that can look ahead and read to a mark.
+
+    A handshake gets one; what it reads too much stays in the buffer, which the connection goes on
+    with. All its waiting calls are checkpoints, and cancelling a read loses nothing: what came is in
+    the buffer. One task at a time in each direction.
+
+    Parameters:
+        transport: what carries the bytes; the stream owns it.
+        buffer: bytes that were received already.
+    """
+
+    def __init__(self, transport: Transport, buffer: ReceiveBuffer | None = None) -> None:
+        self.transport = transport
+        self.buffer = ReceiveBuffer() if buffer is None else buffer
+        self._sending = BusyGuard("another task is sending on this stream")
+        self._receiving = BusyGuard("another task is receiving from this stream")
+        self._closed = False
+        self._eof_sent = False
+
+    @property
+    def local_address(self) -> Address | None:
+        """Our address."""
+        return self.transport.local_address
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The peer's address."""
+        return self.transport.peer_address
+
+    def peer_certificate(self) -> dict[str, object] | None:
+        """Return the peer's certificate as `ssl.SSLSocket.getpeercert` gives it, None without."""
+        return self.transport.peer_certificate()
+
+    def alpn_protocol(self) -> str | None:
+        """Return the protocol that ALPN chose, None without."""
+        return self.transport.alpn_protocol()
+
+    # Receiving
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return what is buffered, or wait for more; ``b""`` at the end of input.
+
+        Parameters:
+            max_bytes: at most so many bytes.
+        """
+        if max_bytes is not None and max_bytes < 1:
+            raise ValueError("max_bytes must be at least 1")
+        with self._receiving:
+            await self._open_checkpoint()
+            if not self.buffer:
+                return await self.transport.receive_some(max_bytes or RECEIVE_SIZE)
+            return self.buffer.take(min(len(self.buffer), max_bytes or len(self.buffer)))
+
+    async def peek(self, size: int) -> bytes:
+        """Wait until `size` bytes are there and return them without taking them (row S4).
+
+        Raises:
+            IncompleteFrameError: input ended after some of them; they stay in the buffer.
+            trio.EndOfChannel: input ended before the first of them.
+        """
+        with self._receiving:
+            await self._open_checkpoint()
+            while len(self.buffer) < size:
+                await self._fill()
+        return self.buffer.peek(size)
+
+    def shift(self, size: int) -> None:
+        """Drop `size` bytes that are buffered, and keep the rest. Does not wait.
+
+        Raises:
+            ValueError: fewer are buffered.
+        """
+        self.buffer.shift(size)
+
+    async def receive_exactly(self, size: int) -> bytes:
+        """Wait for `size` bytes and return them; raises as `peek` does."""
+        await self.peek(size)
+        return self.buffer.take(size)
+
+    async def receive_until(self, delimiter: bytes, *, max_size: int = DEFAULT_MAX_SIZE) -> bytes:
+        """Return what comes before `delimiter`, and drop the delimiter.
+
+        Parameters:
+            delimiter: one or more bytes.
+            max_size: the most bytes that may come before it.
+
+        Raises:
+            ReceiveTooLargeError: the delimiter is not within `max_size` bytes.
+            IncompleteFrameError: input ended before the delimiter.
+            trio.EndOfChannel: input ended and nothing had come.
+        """
+        with self._receiving:
+            await self._open_checkpoint()
+            while (index := self.buffer.find(delimiter)) == -1:
+                if len(self.buffer) >= max_size + len(delimiter):
+                    raise ReceiveTooLargeError(len(self.buffer), max_size)
+                await self._fill()
+        if index > max_size:
+            raise ReceiveTooLargeError(index, max_size)
+        taken = self.buffer.take(index)
+        self.buffer.shift(len(delimiter))
+        return taken
+
+    async def receive_line(
+        self, *, max_size: int = DEFAULT_MAX_SIZE, accept_partial: bool = False
+    ) -> bytes:
+        """Return the next line without its LF or CRLF (row Z2).
+
+        Parameters:
+            max_size: the longest line in bytes, a CR before the LF included.
+            accept_partial: at the end of input, return a last line that has no newline rather than
+                raise `IncompleteFrameError`.
+        """
+        try:
+            line = await self.receive_until(b"\n", max_size=max_size)
+        except IncompleteFrameError:
+            if not accept_partial:
+                raise
+            return self.buffer.take_all()
+        return line.removesuffix(b"\r")
+
+    async def _fill(self) -> None:
+        data = await self.transport.receive_some(RECEIVE_SIZE)
+        if data:
+            self.buffer.append(data)
+        elif self.buffer:
+            raise IncompleteFrameError(self.buffer.peek(len(self.buffer)))
+        else:
+            raise trio.EndOfChannel("end of input")
+
+    # Sending
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand all of `data` to the kernel. Cancelled, it leaves an unknown part of it sent."""
+        with self._sending:
+            await self._open_checkpoint()
+            if self._eof_sent:
+                raise trio.ClosedResourceError("this side has sent its end of input")
+            view = memoryview(data)
+            while view:
+                view = view[await self.transport.send_some(view) :]
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until `send_all` is likely to go at once."""
+        with self._sending:
+            await self._open_checkpoint()
+            await self.transport.wait_send_might_not_block()
+
+    async def send_eof(self) -> None:
+        """End our direction and go on receiving (row P5).
+
+        Raises:
+            LocalProtocolError: the transport cannot, as TLS cannot; nothing has changed.
+        """
+        with self._sending:
+            await self._open_checkpoint()
+            if not self.transport.can_send_eof:
+                raise LocalProtocolError("this transport cannot end one direction alone (TLS?)")
+            if not self._eof_sent:
+                self._eof_sent = True
+                await self.transport.send_eof()
+
+    async def aclose(self) -> None:
+        """Close; idempotent, and immediate when cancelled."""
+        self._closed = True
+        await self.transport.aclose()
+
+    async def _open_checkpoint(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError("this side closed the stream")
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError("this side closed the stream")
+
+    # TLS
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        *,
+        server_side: bool,
+        server_hostname: str | None = None,
+    ) -> None:
+        """Turn the stream into a TLS stream, as STARTTLS does; returns when TLS has shaken hands.
+
+        Parameters:
+            ssl_context: certificates and rules.
+            server_side: whether we are the server of this TLS connection.
+            server_hostname: the name that the peer's certificate must have; clients only.
+
+        Raises:
+            RemoteProtocolError: the peer sent plain text past the agreed point. What an attacker
+                put there must not be taken for the protected conversation.
+            trio.BrokenResourceError: TLS could not be agreed on; ``__cause__`` says why. The stream
+                is unusable.
+        """
+        if self.buffer:
+            raise RemoteProtocolError("peer sent plain text where TLS had to begin")
+        below = self.transport
+        tls = trio.SSLStream[trio.abc.Stream](
+            _Unclosing(below),
+            ssl_context,
+            server_hostname=server_hostname,
+            server_side=server_side,
+        )
+        await tls.do_handshake()
+        self.transport = TLSTransport(tls, below)
+
+
+class _Unclosing(BufferedStream):
+    """What TLS speaks over: it may close the conversation, but the socket is the transport's."""
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()

@@ -1,0 +1,137 @@
+"""Where a client connects to, and how."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+
+import attrs
+import trio
+
+from ._base import Transport
+from ._connect_errors import as_connect_error
+from ._socket import take_socket
+from ._stream import as_transport
+
+
+class Endpoint(ABC):
+    """One place to connect to. A client's pool can have several for the same service."""
+
+    ssl_context: ssl.SSLContext | None
+
+    @property
+    def server_hostname(self) -> str | None:
+        """The name that a TLS certificate must have."""
+        return None
+
+    @abstractmethod
+    async def connect(self) -> Transport:
+        """Open a transport, without TLS: that belongs to the handshake.
+
+        Raises:
+            ConnectError: with the decisive cause's errno and all causes; nothing is left open.
+        """
+
+
+@attrs.frozen
+class TCPEndpoint(Endpoint):
+    """A host and port; the name is resolved anew at each connect (row B13).
+
+    Parameters:
+        host: a name or address. Of several addresses the first that answers is used (RFC 8305).
+        port: its TCP port.
+        ssl_context: speak TLS with these rules.
+        tls_hostname: the name that the certificate must have, if not `host`.
+        local_address: the address of ours to connect from.
+    """
+
+    host: str
+    port: int
+    ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True)
+    tls_hostname: str | None = attrs.field(default=None, kw_only=True)
+    local_address: str | None = attrs.field(default=None, kw_only=True)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def server_hostname(self) -> str | None:
+        """The name that a TLS certificate must have."""
+        return self.tls_hostname or self.host
+
+    async def connect(self) -> Transport:
+        """Resolve, connect, and take the socket over."""
+        try:
+            stream = await trio.open_tcp_stream(
+                self.host, self.port, local_address=self.local_address
+            )
+        except OSError as error:
+            raise as_connect_error(str(self), error) from error
+        return take_socket(stream)
+
+
+@attrs.frozen
+class UnixEndpoint(Endpoint):
+    """A Unix socket's path.
+
+    Parameters:
+        path: where the server listens.
+        ssl_context: speak TLS with these rules.
+        tls_hostname: the name that the certificate must have.
+    """
+
+    path: str | os.PathLike[str]
+    ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True)
+    tls_hostname: str | None = attrs.field(default=None, kw_only=True)
+
+    def __str__(self) -> str:
+        return os.fspath(self.path)
+
+    @property
+    def server_hostname(self) -> str | None:
+        """The name that a TLS certificate must have."""
+        return self.tls_hostname
+
+    async def connect(self) -> Transport:
+        """Connect; a server whose backlog is full is waited for."""
+        try:
+            stream = await trio.open_unix_socket(self.path)
+        except OSError as error:
+            raise as_connect_error(str(self), error) from error
+        return take_socket(stream)
+
+
+@attrs.frozen
+class StreamEndpoint(Endpoint):
+    """Anything that opens a Trio stream: a proxy, a serial line, a test's memory pair.
+
+    Parameters:
+        open_stream: called for each connection.
+        name: what errors and logs call it.
+        ssl_context: speak TLS over it with these rules.
+        tls_hostname: the name that the certificate must have.
+    """
+
+    open_stream: Callable[[], Awaitable[trio.abc.Stream]]
+    name: str = "stream"
+    ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True)
+    tls_hostname: str | None = attrs.field(default=None, kw_only=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def server_hostname(self) -> str | None:
+        """The name that a TLS certificate must have."""
+        return self.tls_hostname
+
+    async def connect(self) -> Transport:
+        """Open the stream and take it over."""
+        try:
+            stream = await self.open_stream()
+        except OSError as error:
+            raise as_connect_error(self.name, error) from error
+        return as_transport(stream)

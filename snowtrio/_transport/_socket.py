@@ -1,0 +1,119 @@
+"""A plain stream socket, TCP or Unix, driven directly.
+
+Trio's own ``SocketStream`` would do, but its ``send_all`` cannot say how far it came and has no
+attempt without waiting. The bytes of a message that the kernel took, and those it did not, are
+what a connection's promises are made of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import trio
+
+from .._errors import StalledError
+from ._base import Address, Transport
+
+
+class SocketTransport(Transport):
+    """Owns a connected stream socket from the moment it is given one.
+
+    Parameters:
+        sock: a connected stream socket; it is made non-blocking.
+    """
+
+    can_send_eof = True
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+        self.local_address = _name(sock.getsockname)
+        self.peer_address = _name(sock.getpeername)
+        if sock.family != getattr(socket, "AF_UNIX", None):
+            # Frames leave joined already: waiting for more only adds delay.
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    async def receive_some(self, max_bytes: int) -> bytes:
+        """Wait for the socket first: it is the checkpoint, and an idle socket is the usual case."""
+        while True:
+            self._check_open()
+            await trio.lowlevel.wait_readable(self.socket)
+            try:
+                return self.socket.recv(max_bytes)
+            except (BlockingIOError, InterruptedError):
+                continue
+            except OSError as error:
+                raise self._broken(error) from error
+
+    async def send_some(self, data: memoryview) -> int:
+        """Try at once, then wait. Not a checkpoint when the kernel has room."""
+        while True:
+            if taken := self.send_nowait(data):
+                return taken
+            await self._wait_writable()
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Hand the kernel what it takes now."""
+        self._check_open()
+        try:
+            return self.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            raise self._broken(error) from error
+
+    async def _wait_writable(self) -> None:
+        with trio.move_on_after(self.stall_timeout) as scope:
+            await trio.lowlevel.wait_writable(self.socket)
+        if scope.cancelled_caught:
+            raise StalledError(f"peer took nothing for {self.stall_timeout:g} seconds")
+
+    async def wait_send_might_not_block(self) -> None:
+        """Wait until the kernel has room."""
+        self._check_open()
+        await trio.lowlevel.wait_writable(self.socket)
+
+    async def send_eof(self) -> None:
+        """Shut our direction down; the other one goes on."""
+        self._check_open()
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise self._broken(error) from error
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Wake whoever waits with ``ClosedResourceError`` and close."""
+        if self.socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self.socket)
+            self.socket.close()
+        await trio.lowlevel.checkpoint()
+
+    def _check_open(self) -> None:
+        if self.socket.fileno() == -1:
+            raise trio.ClosedResourceError("the socket was closed by this side")
+
+    def _broken(self, error: OSError) -> Exception:
+        if self.socket.fileno() == -1:
+            return trio.ClosedResourceError("the socket was closed by this side")
+        return trio.BrokenResourceError(f"connection lost: {error.strerror or error}")
+
+
+def _name(ask: object) -> Address | None:
+    """Ask for an address; a peer that is gone already has none."""
+    assert callable(ask)
+    try:
+        address = ask()
+    except OSError:
+        return None
+    # Abstract Unix addresses are bytes.
+    return address if not isinstance(address, bytes) else address.decode(errors="surrogateescape")
+
+
+def take_socket(stream: trio.SocketStream) -> SocketTransport:
+    """Move a Trio stream's socket into a transport; the stream is unusable afterwards."""
+    sock = stream.socket
+    family, kind, proto = sock.family, sock.type, sock.proto
+    return SocketTransport(socket.socket(family, kind, proto, fileno=sock.detach()))
