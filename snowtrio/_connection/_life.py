@@ -59,7 +59,6 @@ class Life(Generic[SendT, ReceiveT]):
         self.transport = transport
         self.limits = limits
         self.ending: Ending[SendT] | None = None
-        self.on_unusable: Callable[[], None] = _nothing
         self._counters = counters = Counters()
         self._share = share
         self._eof_is_departure = eof_is_departure
@@ -132,7 +131,6 @@ class Life(Generic[SendT, ReceiveT]):
         if self._share is not None:
             self._share.close()
         self.ending = Ending(self._cause or Cause.CANCELLED, self._error, tuple(unsent), in_doubt)
-        self.on_unusable()
 
     # Ending
 
@@ -140,7 +138,6 @@ class Life(Generic[SendT, ReceiveT]):
         """Note why the connection ends; the first cause counts."""
         if self._cause is None:
             self._cause, self._error = cause, error
-            self.on_unusable()
 
     def cut(self, cause: Cause) -> None:
         """End it at once, sending and waiting no more."""
@@ -162,7 +159,6 @@ class Life(Generic[SendT, ReceiveT]):
         if self._eof_is_departure:
             self.end(Cause.PEER_CLOSED)
             self._body_scope.cancel(reason="the peer has ended its input")
-        self.on_unusable()
 
     async def aclose(self) -> None:
         """Close in order; whoever comes second waits for the first. Cancelled, it closes at once."""
@@ -241,7 +237,3 @@ def cause_of(error: BaseException) -> Cause:
     if isinstance(error, trio.ClosedResourceError):
         return Cause.CLOSED
     return Cause.HANDLER_ERROR
-
-
-def _nothing() -> None:
-    """Nobody has asked to be told."""

@@ -50,6 +50,8 @@ class Member(Generic[SendT, ReceiveT, ContextT]):
     connection: Connection[SendT, ReceiveT, ContextT]
     life: Life[SendT, ReceiveT]
     place: Place
+    since: float
+    """When it was registered, in Trio's time."""
 
 
 class Supervisor(Generic[SendT, ReceiveT, ContextT]):
@@ -181,7 +183,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             eof_is_departure=self.protocol.eof_is_departure,
         )
         connection = Connection[SendT, ReceiveT, ContextT](life, self._side, context)
-        member = Member(connection, life, place)
+        member = Member(connection, life, place, trio.current_time())
         place.register()
         self.members[connection] = member
         self._tally.opened += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable
 
 from .._errors import ConnectError, ConnectRefusedError, ConnectTimeoutError, HostUnreachableError
@@ -63,6 +64,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def _reason(cause: BaseException) -> str:
+    if isinstance(cause, OSError) and cause.errno in errno.errorcode:
+        return os.strerror(cause.errno)  # Shorter than a text that has the address in it again.
     return (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or repr(cause)
 
 

@@ -1,0 +1,318 @@
+"""A client: many tasks, few connections, one endpoint."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Generic, NamedTuple
+
+import attrs
+import trio
+from typing_extensions import Self, TypeVar
+
+from .._codec import Codec
+from .._connection import Connection
+from .._errors import (
+    ConnectionClosedError,
+    ConnectionLostError,
+    PoolClosedError,
+    SkippedMessageError,
+    SnowtrioError,
+)
+from .._protocol import Handler, Protocol, as_protocol, choose_handler
+from .._side import Side
+from .._supervisor import (
+    DrainReport,
+    DrainTimeouts,
+    Member,
+    Place,
+    PoolStatistics,
+    Supervisor,
+    open_plain_nursery,
+)
+from .._transport import Endpoint
+from ._endpoints import as_endpoints
+from ._limits import ClientLimits
+from ._opening import Opener
+from ._pool import Pool
+from ._upkeep import Upkeep
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT", default=SendT)
+ContextT = TypeVar("ContextT", default=None)
+
+logger = logging.getLogger("snowtrio.client")
+
+
+MessageT = TypeVar("MessageT")
+
+
+class Received(NamedTuple, Generic[MessageT]):
+    """A message and the connection that it came on."""
+
+    message: MessageT
+    connection: Connection[Any, MessageT, Any]
+
+
+@attrs.frozen(kw_only=True)
+class ClientStatistics:
+    """A client's counts at one moment (row B7).
+
+    Parameters:
+        pool: of its connections.
+        opening: connections being opened.
+        waiting: senders that wait for one.
+        opens_failed: connections that could not be opened.
+        messages_moved: unsent messages of dead connections that another one accepted.
+    """
+
+    pool: PoolStatistics
+    opening: int
+    waiting: int
+    opens_failed: int
+    messages_moved: int
+
+
+class Client(Generic[SendT, ReceiveT, ContextT]):
+    """A bounded pool of connections that opens and closes them as they are needed.
+
+    ``async with Client(LineCodec(), "127.0.0.1", 7000) as client:`` — any number of tasks may send;
+    each message goes to the least busy connection. Leaving the block drains: what was accepted is
+    sent; a block that raises or is cancelled does not wait.
+
+    Parameters:
+        protocol: what is spoken; a bare codec is a protocol without a handshake.
+        where: a host, an endpoint, or several endpoints of the same service, tried in turn.
+        port: the host's port.
+        ssl_context: speak TLS with the host.
+        handler: gets each connection, or as a plain function each message, like a server's. Without
+            one, and without a ``handle`` method of the protocol, `receive` gives what comes.
+        limits: the bounds.
+        move_unsent: move the unsent messages of a connection that dies to another one, in order;
+            otherwise they go to the ``purge`` hook (row S18).
+        propagate_errors: let what a handler or hook raises end the client's block, rather than log
+            it.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol[SendT, ReceiveT, ContextT] | Codec[SendT, ReceiveT],
+        where: str | Endpoint | Sequence[Endpoint],
+        port: int | None = None,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        handler: Handler[SendT, ReceiveT, ContextT] | None = None,
+        limits: ClientLimits | None = None,
+        move_unsent: bool = False,
+        propagate_errors: bool = False,
+    ) -> None:
+        spoken = as_protocol(protocol)
+        self._limits = limits if limits is not None else ClientLimits()
+        self._handler = choose_handler(spoken, handler)
+        self._supervisor = Supervisor[SendT, ReceiveT, ContextT](
+            spoken, Side.CLIENT, self._limits, logger=logger, propagate_errors=propagate_errors
+        )
+        self._opener = Opener(
+            self._supervisor, as_endpoints(where, port, ssl_context), self._limits
+        )
+        self._pool = Pool(
+            self._supervisor,
+            self._limits,
+            self._start_opening,
+            until_answered=spoken.pending_until_answered,
+        )
+        self._move_unsent = move_unsent
+        self._nursery: trio.Nursery | None = None
+        self._running: AbstractAsyncContextManager[None] | None = None
+        self._opens_failed = 0
+        self._moved = 0
+        self._deliver, self._inbox = trio.open_memory_channel[
+            tuple[Connection[SendT, ReceiveT, ContextT], list[ReceiveT]]
+        ](0)
+        self._ready: deque[Received[ReceiveT]] = deque()
+
+    # Running
+
+    async def __aenter__(self) -> Self:
+        if self._running is not None:
+            raise RuntimeError("a Client is entered once")
+        self._running = self._run()
+        await self._running.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        assert self._running is not None
+        return await self._running.__aexit__(kind, error, traceback)
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[None]:
+        async with open_plain_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(Upkeep(self._pool, self._limits).run)
+            try:
+                yield
+                await self.aclose()
+            finally:
+                self._refuse()
+            nursery.cancel_scope.cancel(reason="the client is closed")
+
+    def _start_opening(self, place: Place) -> None:
+        if self._nursery is None:
+            place.release()
+            raise RuntimeError("use the client within its async with block")
+        self._nursery.start_soon(self._open, place)
+
+    async def _open(self, place: Place) -> None:
+        """Open a connection and run it: the task of one connection."""
+        try:
+            member = await self._opener.open(place)
+        except BaseException as error:
+            place.release()
+            if not isinstance(error, Exception):
+                raise
+            self._opens_failed += 1
+            logger.info("%s", error)
+            self._pool.failed(error)
+            return
+        self._pool.opened()
+        rescue = self._move if self._move_unsent else None
+        await self._supervisor.attend(member, lambda: self._attend(member), rescue)
+
+    async def _attend(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        if self._handler is not None:
+            await self._handler(member.connection)
+        else:
+            await self._forward(member.connection)
+
+    async def _forward(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        """Offer what comes to `receive`; while nobody takes it, the connection is not read."""
+        while True:
+            try:
+                batch = await connection.receive_batch()
+                await self._deliver.send((connection, batch))
+            except SkippedMessageError as error:
+                logger.info("skipped a message of %s: %s", connection.peer_address, error)
+            except (trio.EndOfChannel, trio.ClosedResourceError):
+                return
+            except trio.BrokenResourceError:
+                if self._pool.closed:
+                    return  # Nobody can receive any more.
+                raise
+
+    async def _move(self, unsent: deque[SendT]) -> None:
+        """Give the unsent messages of a dead connection to another; what is left is purged."""
+        try:
+            while unsent and not self._pool.closed:
+                await self._send(unsent[0])
+                unsent.popleft()
+                self._moved += 1
+        except (SnowtrioError, OSError) as error:
+            logger.info("could not move %d messages: %s", len(unsent), error)
+
+    # Using
+
+    async def bootstrap(self) -> None:
+        """Open one connection ahead of the first `send`; nothing if there is one (row S19).
+
+        Raises:
+            ConnectError: as `send`.
+            HandshakeError: as `send`.
+        """
+        await self._pool.first()
+
+    async def send(self, message: SendT) -> None:
+        """Have a connection accept a message (rows S14 to S17).
+
+        An idle connection comes first, else the pool grows, else the one with the fewest pending
+        messages is used. Waits for a connection to open or for room in an outbox. Cancelled, it has
+        accepted nothing.
+
+        Raises:
+            LocalProtocolError: the message cannot be encoded.
+            ConnectError: no connection is open and none could be opened in time, with all causes.
+            HandshakeError: likewise, the last attempt failed in the handshake.
+            PoolBusyError: ``max_waiting`` senders wait for a connection already.
+            PoolClosedError: the client is closed.
+        """
+        await self._send(message)
+
+    async def _send(self, message: SendT) -> None:
+        deadline = trio.current_time() + self._limits.connect_timeout
+        while True:
+            member = await self._pool.acquire()
+            try:
+                await member.connection.send(message)
+            except (ConnectionLostError, ConnectionClosedError):
+                # It was not accepted, so another connection may have it; but not for ever, where
+                # each one breaks as soon as it is open.
+                if trio.current_time() >= deadline:
+                    raise
+            else:
+                return
+
+    async def receive(self) -> Received[ReceiveT]:
+        """Return the next message of any connection, with that connection.
+
+        Only for clients without a handler. Cancelled, it loses nothing.
+
+        Raises:
+            PoolClosedError: the client is closed.
+            RuntimeError: the client has a handler, which gets the messages.
+        """
+        if self._handler is not None:
+            raise RuntimeError("this client has a handler, which gets the messages")
+        while not self._ready:
+            try:
+                connection, batch = await self._inbox.receive()
+            except (trio.EndOfChannel, trio.ClosedResourceError):
+                raise PoolClosedError("this client is closed") from None
+            self._ready.extend(Received(message, connection) for message in batch)
+        return self._ready.popleft()
+
+    @property
+    def connections(self) -> list[Connection[SendT, ReceiveT, ContextT]]:
+        """The connections that are open now, the oldest first."""
+        return [member.connection for member in self._pool.usable]
+
+    @property
+    def limits(self) -> ClientLimits:
+        """The bounds."""
+        return self._limits
+
+    def statistics(self) -> ClientStatistics:
+        """Return the counts of this moment."""
+        return ClientStatistics(
+            pool=self._supervisor.statistics(),
+            opening=self._pool.opening,
+            waiting=self._pool.waiting,
+            opens_failed=self._opens_failed,
+            messages_moved=self._moved,
+        )
+
+    # Ending
+
+    def close_all(self) -> None:
+        """Cut the connections that are there; the next `send` opens others. Does not wait."""
+        self._supervisor.cut()
+
+    async def aclose(self, timeouts: DrainTimeouts | None = None) -> DrainReport:
+        """Accept nothing more, send what was accepted, close; a second call finds nothing to do.
+
+        Parameters:
+            timeouts: of the phases of the drain (row B3).
+        """
+        self._refuse()
+        return await self._supervisor.drain(timeouts or DrainTimeouts())
+
+    def _refuse(self) -> None:
+        self._pool.close()
+        self._inbox.close()

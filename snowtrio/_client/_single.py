@@ -1,0 +1,112 @@
+"""One connection, as an async context manager."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import trio
+from typing_extensions import TypeVar
+
+from .._codec import Codec
+from .._connection import Connection
+from .._protocol import Protocol, as_protocol
+from .._side import Side
+from .._supervisor import Supervisor, open_plain_nursery
+from .._transport import Endpoint, TCPEndpoint, UnixEndpoint
+from ._client import logger
+from ._limits import ClientLimits
+from ._opening import Opener
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT", default=SendT)
+ContextT = TypeVar("ContextT", default=None)
+
+
+@asynccontextmanager
+async def open_connection(
+    protocol: Protocol[SendT, ReceiveT, ContextT] | Codec[SendT, ReceiveT],
+    endpoint: Endpoint,
+    *,
+    limits: ClientLimits | None = None,
+) -> AsyncIterator[Connection[SendT, ReceiveT, ContextT]]:
+    """Open one connection, and close it in order when the block is left.
+
+    One attempt, without a pool. A block that raises or is cancelled closes at once; what it raises
+    comes out as it is.
+
+    Parameters:
+        protocol: a `Protocol` or a bare codec; its ``handle`` is not used.
+        endpoint: where to.
+        limits: of the connection, and for ``connect_timeout`` and ``handshake_timeout``.
+
+    Raises:
+        ConnectError: with the decisive cause's errno and all causes.
+        HandshakeError: TLS or the handshake failed.
+    """
+    limits = limits if limits is not None else ClientLimits(connect_attempts=1)
+    supervisor = Supervisor[SendT, ReceiveT, ContextT](
+        as_protocol(protocol), Side.CLIENT, limits, logger=logger
+    )
+    place = supervisor.places.reserve()
+    try:
+        member = await Opener(supervisor, [endpoint], limits).open(place)
+    except BaseException:
+        place.release()
+        raise
+    async with open_plain_nursery() as nursery:
+        left = trio.Event()
+        nursery.start_soon(supervisor.attend, member, left.wait)
+        try:
+            yield member.connection
+            await member.connection.aclose()
+        except BaseException:
+            nursery.cancel_scope.cancel(reason="the block failed")
+            raise
+        finally:
+            left.set()
+
+
+def open_tcp_connection(
+    protocol: Protocol[SendT, ReceiveT, ContextT] | Codec[SendT, ReceiveT],
+    host: str,
+    port: int,
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    limits: ClientLimits | None = None,
+) -> AbstractAsyncContextManager[Connection[SendT, ReceiveT, ContextT]]:
+    """Open one connection over TCP; see `open_connection`.
+
+    Parameters:
+        protocol: a `Protocol` or a bare codec.
+        host: a name or address.
+        port: its TCP port.
+        ssl_context: speak TLS; the certificate must be for `host`.
+        limits: the bounds.
+    """
+    return open_connection(
+        protocol, TCPEndpoint(host, port, ssl_context=ssl_context), limits=limits
+    )
+
+
+def open_unix_connection(
+    protocol: Protocol[SendT, ReceiveT, ContextT] | Codec[SendT, ReceiveT],
+    path: str | os.PathLike[str],
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    tls_hostname: str | None = None,
+    limits: ClientLimits | None = None,
+) -> AbstractAsyncContextManager[Connection[SendT, ReceiveT, ContextT]]:
+    """Open one connection to a Unix socket; see `open_connection`.
+
+    Parameters:
+        protocol: a `Protocol` or a bare codec.
+        path: where the server listens.
+        ssl_context: speak TLS.
+        tls_hostname: the name that the certificate must have.
+        limits: the bounds.
+    """
+    endpoint = UnixEndpoint(path, ssl_context=ssl_context, tls_hostname=tls_hostname)
+    return open_connection(protocol, endpoint, limits=limits)

@@ -1,0 +1,44 @@
+"""Which connection of a pool a message goes to: a pure decision (rows S14 and S15)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+
+class Grow(enum.Enum):
+    """What to do when no connection is to be used right away."""
+
+    OPEN = "open another connection and wait for it"
+    WAIT = "wait for one that is being opened"
+
+
+def choose(
+    pending: Sequence[int], *, opening: int, waiting: int, maximum: int, may_open: bool = True
+) -> int | Grow | None:
+    """Choose among the connections of a pool.
+
+    An idle connection comes first; then the pool grows; then the fewest pending messages decide, and
+    the oldest connection where they are equal. A connection that is being opened is busy with
+    whoever waits for it, and idle when nobody does.
+
+    Parameters:
+        pending: of each usable connection, the oldest first, the messages not yet done with.
+        opening: connections that are being opened.
+        waiting: senders that wait for those.
+        maximum: how many connections there may be, those being opened among them.
+        may_open: whether opening another is an option now.
+
+    Returns the index of the connection to use, or what to do instead; None where nothing can be
+    done: nothing is open, nothing is being opened, and nothing may be.
+    """
+    fewest = min(pending, default=None)
+    if fewest == 0:
+        return pending.index(0)
+    if opening > waiting:
+        return Grow.WAIT
+    if may_open and len(pending) + opening < maximum:
+        return Grow.OPEN
+    if fewest is not None:
+        return pending.index(fewest)
+    return Grow.WAIT if opening else None

@@ -1,0 +1,232 @@
+"""Frames that end with a delimiter: the logic that lines and other delimiters share.
+
+`Framing` has the bytes, `Delimited` makes a codec of it, and `Resyncing` is the coder that throws
+away what is too long and goes on.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+
+import attrs
+from typing_extensions import Buffer
+
+from .._buffer import ReceiveBuffer
+from .._codec import Codec
+from .._errors import (
+    IncompleteFrameError,
+    LocalProtocolError,
+    ReceiveTooLargeError,
+    SendTooLargeError,
+    SkippedMessageError,
+)
+from .._side import Side
+from ._bytes import as_bytes
+
+
+def overlaps_itself(delimiter: bytes) -> bool:
+    """Say whether two occurrences can share bytes, as two of ``aba`` do in ``ababa``."""
+    return any(delimiter.endswith(delimiter[:size]) for size in range(1, len(delimiter)))
+
+
+class Framing:
+    """How frames end, and how large they may be. It remembers nothing between calls.
+
+    Parameters:
+        end: what ends a frame that comes.
+        limit: bytes in a message, its end not counted.
+        keep: whether messages have their end with them, in both directions.
+        end_to_send: what ends a frame that leaves, if not `end`; ends with `end`.
+        optional_cr: whether a CR before `end` belongs to the end.
+    """
+
+    __slots__ = ("_end", "_end_to_send", "_keep", "_limit", "_optional_cr", "_slack", "_window")
+
+    def __init__(
+        self,
+        end: bytes,
+        *,
+        limit: int,
+        keep: bool,
+        end_to_send: bytes | None = None,
+        optional_cr: bool = False,
+    ) -> None:
+        self._end = end
+        self._end_to_send = end_to_send or end
+        self._limit = limit
+        self._keep = keep
+        self._optional_cr = optional_cr
+        # Of an end that has come in part, this much may be in the buffer behind the message.
+        self._slack = 1 if optional_cr else len(end) - 1
+        # So much can be split in one go: no message within it is too large. Delimiters that overlap
+        # themselves must be found from the left, one by one.
+        self._window = 0 if overlaps_itself(end) else limit
+
+    def encode(self, message: bytes) -> bytes:
+        """Return the frame of a message."""
+        frame = message if self._keep else message + self._end_to_send
+        size = self._find_end(frame)
+        if size > self._limit:
+            raise SendTooLargeError(size, self._limit)
+        if not self._keep and size != len(message):
+            raise LocalProtocolError("the message ends with a CR, which would pass for its newline")
+        return frame
+
+    def _find_end(self, frame: bytes) -> int:
+        """Return where the end of the only frame stands."""
+        # Looked for in the whole frame: a delimiter may begin in the message and end behind it.
+        size = frame.find(self._end)
+        if size == -1:
+            raise LocalProtocolError(f"the message does not end with {self._end!r}")
+        if size != len(frame) - len(self._end):
+            raise LocalProtocolError(f"the message contains {self._end!r}, which ends a frame")
+        return size - 1 if self._optional_cr and frame[size - 1 : size] == b"\r" else size
+
+    def decode(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Take every whole frame; nothing of one that is too large is taken."""
+        if len(buffer) <= self._window:
+            frames = buffer.take_through_last(self._end)
+            return self._split(frames) if frames else ()
+        return self._decode_long(buffer)
+
+    def _decode_long(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
+        while (first := buffer.find(self._end)) != -1:
+            last = buffer.peek(self._window).rfind(self._end)
+            if last == -1:
+                self._check(buffer, first)
+                last = first
+            yield from self._split(buffer.take(last + len(self._end)))
+        if (size := len(buffer) - self._slack) > self._limit:
+            raise ReceiveTooLargeError(size, self._limit)
+
+    def _check(self, buffer: ReceiveBuffer, size: int) -> None:
+        """Raise if the first message, which has `size` bytes, is too large."""
+        if self._optional_cr and size and buffer.peek(1, size - 1) == b"\r":
+            size -= 1
+        if size > self._limit:
+            raise ReceiveTooLargeError(size, self._limit)
+
+    def _split(self, frames: bytes) -> list[bytes]:
+        """Return the messages of whole frames."""
+        if self._optional_cr and not self._keep and b"\r" in frames:
+            frames = frames.replace(b"\r\n", b"\n")
+        messages = frames.split(self._end)
+        messages.pop()
+        return [message + self._end for message in messages] if self._keep else messages
+
+    def take_unterminated(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Take the message at the end of input, which lacks its end."""
+        if not buffer:
+            return ()
+        message = buffer.take_all()
+        if len(message) > self._limit:
+            raise ReceiveTooLargeError(len(message), self._limit)
+        return (message,)
+
+    def skip(self, buffer: ReceiveBuffer) -> bool:
+        """Drop the first frame, or what has come of it; return whether its end was there."""
+        index = buffer.find(self._end)
+        if index == -1:
+            buffer.shift(max(0, len(buffer) - len(self._end) + 1))
+            return False
+        buffer.shift(index + len(self._end))
+        return True
+
+
+@attrs.frozen(kw_only=True)
+class Delimited(Codec[bytes, bytes]):
+    """A codec of frames with a delimiter; the subclass says which."""
+
+    max_message_size: int = attrs.field(default=64 * 1024, validator=attrs.validators.ge(1))
+    resync: bool = False
+    deliver_unterminated: bool = False
+    _framing: Framing = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_framing", self._make_framing())
+
+    @abstractmethod
+    def _make_framing(self) -> Framing:
+        """Return how frames end, or raise ValueError."""
+
+    def start(self, side: Side, context: object) -> Codec[bytes, bytes]:  # noqa: ARG002
+        """Return the codec itself, or with ``resync`` a new coder."""
+        return Resyncing(self, self._framing) if self.resync else self
+
+    def encode(self, message: Buffer) -> bytes:
+        """Return the message and what ends it.
+
+        Parameters:
+            message: anything bytes-like.
+
+        Raises:
+            LocalProtocolError: it would not come back as it is; or, where messages have their end
+                with them, it has none.
+            SendTooLargeError: it is above ``max_message_size``.
+        """
+        return self._framing.encode(as_bytes(message))
+
+    def decode(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Take every whole frame.
+
+        Raises:
+            ReceiveTooLargeError: the next message is above ``max_message_size``. With ``resync``
+                the coder that `start` returns raises SkippedMessageError instead.
+        """
+        return self._framing.decode(buffer)
+
+    def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Deliver the last message without its end if that is wanted.
+
+        Raises:
+            IncompleteFrameError: there is one, and it is not wanted.
+            ReceiveTooLargeError: it is above ``max_message_size``.
+        """
+        if self.deliver_unterminated:
+            return self._framing.take_unterminated(buffer)
+        return super().decode_eof(buffer)
+
+
+class Resyncing(Codec[bytes, bytes]):
+    """The coder of one connection that throws away what is too large and goes on.
+
+    Parameters:
+        codec: the description.
+        framing: its.
+    """
+
+    __slots__ = ("_codec", "_framing", "_skipping")
+
+    def __init__(self, codec: Delimited, framing: Framing) -> None:
+        self._codec = codec
+        self._framing = framing
+        self._skipping = False
+
+    def __repr__(self) -> str:
+        return f"<coder of {self._codec!r}>"
+
+    def encode(self, message: Buffer) -> bytes:
+        """Return the message and what ends it."""
+        return self._codec.encode(message)
+
+    def decode(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
+        """Take every whole frame, and drop what belongs to one that is too large."""
+        if self._skipping:
+            self._skipping = not self._framing.skip(buffer)
+        if self._skipping:
+            return
+        try:
+            yield from self._framing.decode(buffer)
+        except ReceiveTooLargeError as error:
+            self._skipping = not self._framing.skip(buffer)
+            raise SkippedMessageError(f"thrown away: {error}") from error
+
+    def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Deliver the last message without its end if that is wanted."""
+        if not self._skipping:
+            return self._codec.decode_eof(buffer)
+        partial = buffer.take_all()
+        if not self._codec.deliver_unterminated:
+            raise IncompleteFrameError(partial)
+        return ()
