@@ -64,7 +64,7 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def _reason(cause: BaseException) -> str:
-    if isinstance(cause, OSError) and cause.errno in errno.errorcode:
+    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
         return os.strerror(cause.errno)  # Shorter than a text that has the address in it again.
     return (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or repr(cause)
 

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 
 import attrs
-from typing_extensions import Buffer
+from typing_extensions import Buffer, override
 
 from .._buffer import ReceiveBuffer
 from .._codec import Codec
@@ -150,7 +150,8 @@ class Delimited(Codec[bytes, bytes]):
     def _make_framing(self) -> Framing:
         """Return how frames end, or raise ValueError."""
 
-    def start(self, side: Side, context: object) -> Codec[bytes, bytes]:  # noqa: ARG002
+    @override
+    def start(self, side: Side, context: object) -> Codec[bytes, bytes]:
         """Return the codec itself, or with ``resync`` a new coder."""
         return Resyncing(self, self._framing) if self.resync else self
 

@@ -1,0 +1,109 @@
+r"""Echo lines, over TCP, TLS or a Unix socket.
+
+    python examples/line_server.py --port 7000
+    printf 'hello\n' | nc -N 127.0.0.1 7000
+
+    python examples/line_server.py --port 7000 --tls-cert cert.pem --tls-key key.pem
+    openssl s_client -quiet -connect 127.0.0.1:7000
+
+    python examples/line_server.py --unix /tmp/lines.sock
+    socat - UNIX-CONNECT:/tmp/lines.sock
+
+A line may have 64 KiB. A peer that sends a longer one, or half a line at its end, is told so in a
+last line before its connection closes; the others do not notice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import logging
+import signal
+import ssl
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from snowtrio import (
+    Connection,
+    LineCodec,
+    RemoteProtocolError,
+    ServerLimits,
+    SnowtrioError,
+    serve_tcp,
+    serve_unix,
+)
+
+
+async def echo(connection: Connection[bytes]) -> None:
+    """Send each line back."""
+    try:
+        async for line in connection:
+            await connection.send(line)
+    except RemoteProtocolError as error:
+        # Receiving is over; sending is not, for a last word.
+        with contextlib.suppress(SnowtrioError):
+            await connection.send(b"error: " + str(error).encode())
+        raise
+
+
+def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    """Return the TLS rules for a certificate, None without one."""
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def make_serve(arguments: argparse.Namespace) -> Callable[..., Awaitable[None]]:
+    """Return what serves as the arguments say, ready for ``nursery.start``."""
+    codec = LineCodec(max_message_size=64 * 1024)
+    ssl_context = make_ssl_context(arguments.tls_cert, arguments.tls_key)
+    limits = ServerLimits(
+        max_connections=arguments.max_connections, handshake_timeout=arguments.handshake_timeout
+    )
+    if arguments.unix:
+        return functools.partial(
+            serve_unix, echo, codec, arguments.unix, ssl_context=ssl_context, limits=limits
+        )
+    return functools.partial(
+        serve_tcp,
+        echo,
+        codec,
+        arguments.port,
+        host=arguments.host,
+        ssl_context=ssl_context,
+        limits=limits,
+    )
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Serve until SIGINT or SIGTERM, then drain."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(make_serve(arguments))
+            where = arguments.unix or f"{arguments.host}:{server.port}"
+            print(f"listening on {where}", flush=True)
+            await anext(signals)
+            await server.drain()
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Echo lines.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=7000, help="port to listen on; 0 chooses one")
+    parser.add_argument("--unix", metavar="PATH", help="listen on a Unix socket instead")
+    parser.add_argument("--max-connections", type=int, default=128, help="connections at a time")
+    parser.add_argument(
+        "--handshake-timeout", type=float, default=10.0, help="seconds that TLS may take to agree"
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", help="speak TLS with this certificate chain")
+    parser.add_argument("--tls-key", metavar="FILE", help="its key, if not in the same file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    trio.run(main, parse_arguments())

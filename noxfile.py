@@ -1,0 +1,168 @@
+"""What a developer and the continuous integration run: ``nox``, or ``nox -s tests lint``."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+DEPENDENCIES: list[str] = PROJECT["project"]["dependencies"]
+WHEELS = Path(".nox", "_wheels").absolute()
+COVERAGE = Path(".nox", "_coverage").absolute()
+
+nox.needs_version = ">=2025.5.1"
+nox.options.sessions = ["tests", "lint", "typing", "docs"]
+nox.options.default_venv_backend = "virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+
+
+def classified_pythons() -> list[str]:
+    """Return the versions that the project's classifiers name, oldest first."""
+    numbers = (line.split(" :: ")[-1] for line in PROJECT["project"]["classifiers"])
+    versions = [number for number in numbers if number.startswith("3.")]
+    return sorted(versions, key=lambda version: int(version.partition(".")[2]))
+
+
+def pythons_to_test() -> list[str]:
+    """Return the versions to test on; nox skips, and says so, those that are not here.
+
+    The one that runs nox is always among them, so that at least one is tested.
+    """
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    versions = classified_pythons()
+    return versions if running in versions else [*versions, running]
+
+
+def show_pyenv_pythons() -> None:
+    """Put the releases that pyenv has installed on the path, the newest first.
+
+    pyenv's shims stand on the path for every version and fail for those that are not active.
+    """
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    releases = [path for path in root.glob("versions/3.*") if re.fullmatch(r"[\d.]+", path.name)]
+    releases.sort(key=lambda path: [int(part) for part in path.name.split(".")], reverse=True)
+    folders = [str(path / "bin") for path in releases]
+    os.environ["PATH"] = os.pathsep.join([*folders, os.environ["PATH"]])
+
+
+show_pyenv_pythons()
+# Tests and examples must find the wheel, not what somebody's variable points to.
+os.environ.pop("PYTHONPATH", None)
+
+
+def groups(*names: str) -> tuple[str, ...]:
+    """Return the requirements of the project's dependency groups."""
+    return nox.project.dependency_groups(PROJECT, *names)
+
+
+def install_wheel(session: nox.Session, *requirements: str) -> None:
+    """Install `requirements`, and the wheel that the `wheel` session has just built."""
+    session.install(*requirements)
+    (built,) = WHEELS.glob("*.whl")
+    # The version number stands still between two builds, and pip compares nothing else.
+    session.install("--force-reinstall", "--no-deps", str(built))
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel that the other sessions install."""
+    for leftover in (WHEELS, COVERAGE):
+        shutil.rmtree(leftover, ignore_errors=True)
+    COVERAGE.mkdir(parents=True)
+    session.install(*PROJECT["build-system"]["requires"])
+    session.run("hatchling", "build", "--target", "wheel", "--directory", str(WHEELS))
+
+
+@nox.session(python=pythons_to_test(), requires=["wheel"])
+def tests(session: nox.Session) -> None:
+    """Test the wheel on every Python here; what follows `--` goes to pytest.
+
+    Whole runs are measured, all Pythons together; a run of chosen tests is not.
+    """
+    install_wheel(session, *DEPENDENCIES, *groups("test"))
+    # -P keeps the checkout off the module path, so that its snowtrio is out of reach.
+    if session.posargs:
+        session.run("python", "-P", "-m", "pytest", *session.posargs)
+        return
+    session.notify("coverage")
+    data = COVERAGE / f".coverage.{session.python}"
+    session.run(
+        *("python", "-P", "-m", "coverage", "run", "-m", "pytest"),
+        env={"COVERAGE_FILE": str(data)},
+    )
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Join what `tests` measured, and fail below the project's threshold."""
+    session.install(*groups("coverage"))
+    environment: dict[str, str | None] = {"COVERAGE_FILE": str(COVERAGE / ".coverage")}
+    session.run("coverage", "combine", "--keep", "--quiet", str(COVERAGE), env=environment)
+    session.run("coverage", "report", env=environment)
+
+
+@nox.session(name="tests-lowest", python=classified_pythons()[0], requires=["wheel"])
+def tests_lowest(session: nox.Session) -> None:
+    """Test on the oldest Python with the oldest dependencies that the project declares."""
+    lowest = [requirement.replace(">=", "==") for requirement in DEPENDENCIES]
+    install_wheel(session, *lowest, *groups("test"))
+    session.run("python", "-P", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and the direction of imports."""
+    session.install(*groups("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types with mypy and pyright, both strict."""
+    session.install(*DEPENDENCIES, *groups("typing", "bench"))
+    session.run("mypy")
+    python = Path(session.bin, "python")
+    session.run(
+        *("pyright", "--pythonpath", str(python)),
+        env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
+    )
+
+
+@nox.session(requires=["wheel"])
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning fails it."""
+    install_wheel(session, *DEPENDENCIES, *groups("docs"))
+    session.run(
+        *("sphinx-build", "-q", "-W", "-n", "--keep-going", "-b", "html"),
+        *("docs", "docs/_build/html", *session.posargs),
+    )
+
+
+@nox.session(requires=["wheel"])
+def bench(session: nox.Session) -> None:
+    """Measure; what follows `--` goes to the benchmarks."""
+    install_wheel(session, *DEPENDENCIES, *groups("bench"))
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(requires=["wheel"])
+def demo(session: nox.Session) -> None:
+    """Run the demonstration; what follows `--` goes to it."""
+    install_wheel(session, *DEPENDENCIES)
+    session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session(requires=["wheel"])
+def abuse(session: nox.Session) -> None:
+    """Serve well-behaved clients among abusers; what follows `--` goes to the campaign."""
+    install_wheel(session, *DEPENDENCIES, *groups("test"))
+    session.run("python", "tests/campaign/abuse.py", *session.posargs)

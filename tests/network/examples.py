@@ -1,0 +1,135 @@
+"""Examples as their users start them: a process of their own, on a free port, ended by a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO
+
+import attrs
+import pytest
+import trio
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+# Far above what it takes, so that only a hang meets them.
+START_TIMEOUT = 20.0
+STOP_TIMEOUT = 20.0
+
+READY = re.compile(r"listening on (?P<host>.+):(?P<port>\d+)")
+
+
+def needs_program(name: str) -> pytest.MarkDecorator:
+    """Return a mark that skips a test where a program is not installed."""
+    return pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed")
+
+
+async def run_program(*command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a program to its end and return its status, output and errors, whatever they are."""
+    return await trio.run_process(
+        command, stdin=stdin, capture_stdout=True, capture_stderr=True, check=False
+    )
+
+
+@attrs.define(eq=False)
+class RunningExample:
+    """An example that has said where it listens.
+
+    Parameters:
+        process: runs it. Its output is read up to the line that says where it listens, and the rest
+            when it has ended, so it must not print much in between.
+        errors: what it writes to its standard error.
+    """
+
+    process: trio.Process
+    errors: IO[bytes]
+    lines: list[str] = attrs.field(init=False, factory=list)
+    """What it has printed, as far as it has been read."""
+    host: str = attrs.field(init=False, default="")
+    port: int = attrs.field(init=False, default=0)
+    _partial: bytes = attrs.field(init=False, default=b"")
+
+    async def wait_ready(self) -> None:
+        """Read on until it says where it listens."""
+        while True:
+            line = await self.read_line()
+            if line is None:
+                await self.process.wait()
+                raise AssertionError(f"ended without listening: {self.read_errors()}")
+            if match := READY.fullmatch(line):
+                self.host, self.port = match["host"].strip("[]"), int(match["port"])
+                return
+
+    async def read_line(self) -> str | None:
+        """Return the next line that it prints, None at the end."""
+        assert self.process.stdout is not None
+        while b"\n" not in self._partial:
+            data = await self.process.stdout.receive_some()
+            if not data:
+                return None
+            self._partial += data
+        line, _, self._partial = self._partial.partition(b"\n")
+        self.lines.append(line.decode())
+        return self.lines[-1]
+
+    def read_errors(self) -> str:
+        """Return what it has written to its standard error."""
+        self.errors.seek(0)
+        return self.errors.read().decode()
+
+    async def connect(self) -> trio.SocketStream:
+        """Return a plain connection to it."""
+        return await trio.open_tcp_stream(self.host, self.port)
+
+    async def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Send it a signal and check that it ends by itself, with status 0."""
+        self.process.send_signal(number)
+        await self.wait_stopped()
+
+    async def wait_stopped(self) -> None:
+        """Wait until it has ended, which it has been told to, and check that its status is 0."""
+        with trio.fail_after(STOP_TIMEOUT):
+            while await self.read_line() is not None:
+                pass
+            status = await self.process.wait()
+        assert status == 0, f"exit status {status}: {self.read_errors()}"
+
+
+@contextlib.asynccontextmanager
+async def running_example(name: str, *arguments: str) -> AsyncIterator[RunningExample]:
+    """Run an example for the time of a block, and end it with SIGINT unless the block has.
+
+    Parameters:
+        name: its file in ``examples/``, without the suffix.
+        arguments: its command line; ``--port 0`` is put before them.
+    """
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), "--port", "0"]
+    with tempfile.TemporaryFile() as errors:
+        process = await trio.lowlevel.open_process(
+            [*command, *arguments], stdout=subprocess.PIPE, stderr=errors
+        )
+        assert process.stdout is not None
+        async with process.stdout:
+            example = RunningExample(process, errors)
+            try:
+                with trio.fail_after(START_TIMEOUT):
+                    await example.wait_ready()
+                yield example
+                if process.returncode is None:
+                    await example.stop()
+            finally:
+                await _end(process)
+
+
+async def _end(process: trio.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    with trio.CancelScope(shield=True):
+        await process.wait()
