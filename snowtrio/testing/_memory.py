@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,9 +13,10 @@ from typing_extensions import TypeVar
 from .._client import open_connection
 from .._codec import Codec
 from .._connection import Connection
-from .._protocol import Protocol
+from .._protocol import Protocol, as_protocol
 from .._server import ServerLimits, serve_listeners
-from .._transport import StreamEndpoint
+from .._side import Side
+from .._transport import BufferedStream, StreamEndpoint
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
@@ -62,6 +63,27 @@ class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
         await trio.lowlevel.checkpoint()
 
 
+class _Unhandled(Protocol[Any, Any, Any]):
+    """Another protocol without its handler: the test is who handles the connection."""
+
+    def __init__(self, inner: Protocol[Any, Any, Any]) -> None:
+        super().__init__(inner.codec)
+        self.eof_is_departure = inner.eof_is_departure
+        self._inner = inner
+
+    async def handshake(self, side: Side, stream: BufferedStream) -> Any:
+        return await self._inner.handshake(side, stream)
+
+    async def goodbye(self, connection: Connection[Any, Any, Any]) -> None:
+        await self._inner.goodbye(connection)
+
+    async def close(self, connection: Connection[Any, Any, Any]) -> None:
+        await self._inner.close(connection)
+
+    def purge(self, connection: Connection[Any, Any, Any], messages: Sequence[Any]) -> None:
+        self._inner.purge(connection, messages)
+
+
 @asynccontextmanager
 async def open_memory_pair(
     protocol: Protocol[SendT, ReceiveT, ContextT] | Codec[SendT, ReceiveT],
@@ -74,7 +96,7 @@ async def open_memory_pair(
 ]:
     """Open a client's and a server's connection that speak with each other in memory.
 
-    Handshakes run, and all hooks. Both close when the block is left.
+    Handshakes run, and all hooks but ``handle``: the block is what handles both ends. Both close when the block is left.
 
     Parameters:
         protocol: what the client speaks.
@@ -93,7 +115,7 @@ async def open_memory_pair(
         await left.wait()
 
     async with trio.open_nursery() as nursery:
-        spoken = server_protocol if server_protocol is not None else protocol
+        spoken = _Unhandled(as_protocol(server_protocol or protocol))
 
         async def serve(task_status: trio.TaskStatus[Any]) -> None:
             await serve_listeners(hold, spoken, [listener], limits=limits, task_status=task_status)
