@@ -19,7 +19,7 @@ class ReceiveBuffer:
 
     def __init__(self, data: bytes = b"") -> None:
         self._data = bytearray(data)
-        self._needle = b""
+        self._needle: bytes = b""
         self._searched = 0
         self._paused = False
 
@@ -44,9 +44,9 @@ class ReceiveBuffer:
         """Drop the first `size` bytes and keep the rest.
 
         Raises:
-            ValueError: there are fewer than `size` bytes; nothing was dropped.
+            ValueError: there are not that many bytes; nothing was dropped.
         """
-        if size > len(self._data):
+        if not 0 <= size <= len(self._data):
             raise ValueError(f"cannot shift {size} bytes: the buffer holds {len(self._data)}")
         del self._data[:size]
         self._searched = max(0, self._searched - size)
@@ -55,7 +55,7 @@ class ReceiveBuffer:
         """Return the first `size` bytes and drop them.
 
         Raises:
-            ValueError: there are fewer than `size` bytes; nothing was taken.
+            ValueError: there are not that many bytes; nothing was taken.
         """
         taken = bytes(self._data[:size])
         self.shift(size)
@@ -66,7 +66,7 @@ class ReceiveBuffer:
         return self.take(len(self._data))
 
     def find(self, delimiter: bytes) -> int:
-        """Return where `delimiter` first stands, or -1; bytes already searched are not read again."""
+        """Return where `delimiter` first stands, or -1; no byte is searched twice."""
         if delimiter != self._needle:
             self._needle, self._searched = delimiter, 0
         index = self._data.find(delimiter, self._searched)

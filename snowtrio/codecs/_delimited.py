@@ -75,12 +75,12 @@ class Framing:
 
     def _find_end(self, frame: bytes) -> int:
         """Return where the end of the only frame stands."""
-        # Looked for in the whole frame: a delimiter may begin in the message and end behind it.
+        # A delimiter may begin in the message and end behind it, so the whole frame is searched.
         size = frame.find(self._end)
         if size == -1:
             raise LocalProtocolError(f"the message does not end with {self._end!r}")
         if size != len(frame) - len(self._end):
-            raise LocalProtocolError(f"the message contains {self._end!r}, which ends a frame")
+            raise LocalProtocolError(f"{self._end!r} would end the message early")
         return size - 1 if self._optional_cr and frame[size - 1 : size] == b"\r" else size
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[bytes]:

@@ -19,15 +19,17 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def make_loads() -> Callable[[bytes], Any]:
-    """Return what reads a JSON text with the standard library."""
-    decode = json.JSONDecoder(parse_constant=refuse_constant).decode
-    # Decoded here: left to itself, json takes UTF-16 and UTF-32 too.
-    return lambda line: decode(line.decode())
+DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 
 
-def make_dumps(default: Callable[[Any], Any] | None) -> Callable[[Any], str]:
-    """Return what writes a JSON text with the standard library."""
+def read_json(line: bytes) -> Any:
+    """Return the value of a JSON text."""
+    # The decoding is done here because json.loads takes UTF-16 and UTF-32 too.
+    return DECODER.decode(line.decode())
+
+
+def make_writer(default: Callable[[Any], Any] | None) -> Callable[[Any], str]:
+    """Return what gives the JSON text of a value."""
     return json.JSONEncoder(
         ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default
     ).encode
@@ -74,8 +76,8 @@ class JSONLinesCodec(Codec[Any, Any]):
         lines = LineCodec(
             max_message_size=self.max_message_size, deliver_unterminated=self.deliver_unterminated
         )
-        object.__setattr__(self, "_dumps", self.dumps or make_dumps(self.default))
-        object.__setattr__(self, "_loads", self.loads or make_loads())
+        object.__setattr__(self, "_dumps", self.dumps or make_writer(self.default))
+        object.__setattr__(self, "_loads", self.loads or read_json)
         object.__setattr__(self, "_lines", lines)
 
     def encode(self, message: Any) -> bytes:

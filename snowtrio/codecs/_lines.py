@@ -23,15 +23,15 @@ class LineCodec(Delimited):
 
     What a newline is, and what encoding refuses because it would not come back as it is:
 
-    ============  ======================  ===========  ========================================
-    ``newline``   a line that comes ends  one that     refused
-                  with                    leaves, with
-    ============  ======================  ===========  ========================================
-    ``"either"``  LF or CR LF             LF           an LF; a CR at the end, which would pass
-                                                       for part of the newline
-    ``"lf"``      LF                      LF           an LF
-    ``"crlf"``    CR LF                   CR LF        a CR LF
-    ============  ======================  ===========  ========================================
+    ============  ============  =======  ======================================================
+    ``newline``   what ends     what is  what is refused
+                  a line read   sent
+    ============  ============  =======  ======================================================
+    ``"either"``  LF and CR LF  LF       an LF; a CR at the end, which would pass for part of
+                                         the newline
+    ``"lf"``      LF            LF       an LF
+    ``"crlf"``    CR LF         CR LF    a CR LF
+    ============  ============  =======  ======================================================
 
     A CR elsewhere is part of the message and no newline. With ``"crlf"`` an LF alone is part of the
     message as well, which is right for a strict peer and dangerous with a lenient one: such a peer

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 import trio
+
+ResultT = TypeVar("ResultT")
+
+_RECEIVE_SIZE = 65536
 
 
 class FaultyStream(trio.abc.HalfCloseableStream):
     """Passes bytes on to another stream, split, delayed, stalled or broken as told.
 
-    Its attributes may be changed while it is used.
+    Its attributes may be changed while it is used. Cancelling a receive loses nothing.
 
     Parameters:
         stream: what carries the bytes; owned.
@@ -38,11 +45,15 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         """Bytes sent so far."""
         self._broken = False
         self._stalled: trio.Event | None = None
+        self._held: bytes | None = None
+        self._calls: set[trio.CancelScope] = set()
 
     def break_now(self) -> None:
-        """Break: every later call raises ``trio.BrokenResourceError``."""
+        """Break: every call raises ``trio.BrokenResourceError``, those that wait now among them."""
         self._broken = True
         self.resume()
+        for scope in self._calls:
+            scope.cancel(reason="broken on command")
 
     def stall(self) -> None:
         """Pass nothing on until `resume`."""
@@ -54,6 +65,17 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         if self._stalled is not None:
             self._stalled.set()
             self._stalled = None
+
+    async def _breakable(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """Make a call that `break_now` can interrupt."""
+        scope = trio.CancelScope()
+        self._calls.add(scope)
+        try:
+            with scope:
+                return await call()
+        finally:
+            self._calls.discard(scope)
+        raise trio.BrokenResourceError("broken on command")
 
     async def _misbehave(self) -> None:
         if self.delay:
@@ -70,38 +92,58 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         if bound is not None:
             allowed = min(allowed, bound - done)
         if wanted and allowed <= 0:
-            self._broken = True
+            self.break_now()
             raise trio.BrokenResourceError("broken on command")
         return allowed
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at most a chunk."""
+        return await self._breakable(lambda: self._receive(max_bytes))
+
+    async def _receive(self, max_bytes: int | None) -> bytes:
         await self._misbehave()
-        size = self._allowed(max_bytes or 65536, self.received, self.break_after_received)
-        data = bytes(await self.stream.receive_some(size))
+        if self._held is None:
+            wanted = _RECEIVE_SIZE if max_bytes is None else max_bytes
+            size = self._allowed(wanted, self.received, self.break_after_received)
+            self._held = bytes(await self.stream.receive_some(size))
+        # Stalled or broken while it waited, it must not give what came; and cancelled here it must
+        # not lose it.
         await self._misbehave()
+        data, self._held = self._held, None
+        if max_bytes is not None and len(data) > max_bytes:
+            data, self._held = data[:max_bytes], data[max_bytes:]
         self.received += len(data)
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send chunk by chunk."""
-        view = memoryview(data)
+        await self._breakable(lambda: self._send(memoryview(data)))
+
+    async def _send(self, view: memoryview) -> None:
         await self._misbehave()
-        while view:
+        while True:
             size = self._allowed(len(view), self.sent, self.break_after_sent)
             await self.stream.send_all(view[:size])
             self.sent += size
             view = view[size:]
-            if view:
-                await self._misbehave()
+            if not view:
+                return
+            await self._misbehave()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait while stalled, then for the stream."""
-        await self._misbehave()
-        await self.stream.wait_send_all_might_not_block()
+
+        async def wait() -> None:
+            await self._misbehave()
+            await self.stream.wait_send_all_might_not_block()
+
+        await self._breakable(wait)
 
     async def send_eof(self) -> None:
         """End our direction, where the stream can."""
+        await self._breakable(self._send_eof)
+
+    async def _send_eof(self) -> None:
         await self._misbehave()
         if isinstance(self.stream, trio.abc.HalfCloseableStream):
             await self.stream.send_eof()
