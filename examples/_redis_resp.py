@@ -116,8 +116,9 @@ class RespCodec(Codec[Reply, Command]):
     max_inline_size: int = 64 * 1024
     max_nesting: int = 8
 
-    # The walk through an unfinished command, whose bytes stay in the buffer: where it is, how many
-    # arguments are to come, where the others lie.
+    # Whether the buffer begins with an unfinished command. Its bytes stay there; this is how far
+    # the walk through it came, how many arguments are to come, and where the others lie.
+    _unfinished: bool = attrs.field(init=False, default=False, repr=False)
     _offset: int = attrs.field(init=False, default=0, repr=False)
     _missing: int = attrs.field(init=False, default=0, repr=False)
     _spans: list[tuple[int, int]] = attrs.field(
@@ -138,19 +139,20 @@ class RespCodec(Codec[Reply, Command]):
             return message.wire
         if type(message) is int:
             return b":%d\r\n" % message
-        return b"".join(self._pieces(message, self.max_nesting))
+        return self._encode_array(message, self.max_nesting)
 
-    def _pieces(self, message: Reply, levels: int) -> Iterator[bytes]:
+    def _encode_array(self, message: Reply, levels: int) -> bytes:
         if not isinstance(message, (list, tuple)):
             raise LocalProtocolError(f"{type(message).__name__} has no form in RESP2")
         if not levels:
             raise LocalProtocolError(f"reply nested deeper than max_nesting ({self.max_nesting})")
-        yield b"*%d\r\n" % len(message)
-        for item in message:
-            if isinstance(item, (list, tuple)):
-                yield from self._pieces(item, levels - 1)
-            else:
-                yield self.encode(item)
+        items = [
+            self._encode_array(item, levels - 1)
+            if isinstance(item, (list, tuple))
+            else self.encode(item)
+            for item in message
+        ]
+        return b"*%d\r\n%b" % (len(message), b"".join(items))
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[Command]:
         """Take every whole command; empty ones are passed over, as Redis does.
@@ -161,7 +163,7 @@ class RespCodec(Codec[Reply, Command]):
             ReceiveTooLargeError: a command above ``max_message_size``, told from its headers.
         """
         # At most one look at the whole of a read: the time goes with the bytes, whatever they are.
-        commands = [] if self._offset or self._is_narrow() else _take_plain(buffer)
+        commands = [] if self._unfinished or self._is_narrow() else _take_plain(buffer)
         return chain(commands, self._take_others(buffer)) if buffer else commands
 
     def _is_narrow(self) -> bool:
@@ -172,10 +174,12 @@ class RespCodec(Codec[Reply, Command]):
         )
 
     def _take_others(self, buffer: ReceiveBuffer) -> Iterator[Command]:
+        self._unfinished = False
         while buffer:
             array = self._offset or buffer.peek(1) == b"*"
             command = self._take_array(buffer) if array else self._take_line(buffer)
             if command is None:
+                self._unfinished = True
                 return
             if command:
                 yield command

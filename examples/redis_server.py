@@ -11,6 +11,7 @@ Keys live in memory and die with the process. The parts: ``_redis_resp`` is the 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import signal
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ from _redis_resp import Command, Reply, RespCodec, failure
 from _redis_store import Store
 from _redis_table import Session, execute
 
-from snowtrio import Connection, RemoteProtocolError, ServerLimits, serve_tcp
+from snowtrio import Connection, RemoteProtocolError, ServerLimits, SnowtrioError, serve_tcp
 
 # Each puts its commands into the table.
 COMMANDS = (_redis_admin, _redis_data, _redis_keys)
@@ -58,7 +59,9 @@ async def serve_client(store: Store, connection: Connection[Reply, Command]) -> 
             if session.quitting:
                 return
     except RemoteProtocolError as error:
-        await connection.send(failure(f"ERR Protocol error: {error}"))
+        # Receiving is over; sending is not, for a last word.
+        with contextlib.suppress(SnowtrioError):
+            await connection.send(failure(f"ERR Protocol error: {error}"))
         raise
 
 

@@ -89,7 +89,9 @@ class ReceiveBuffer:
     def take_through_last(self, delimiter: bytes) -> bytes:
         """Return all up to and including the last `delimiter`, or nothing if there is none.
 
-        What a decoder of many small frames wants: one cut for all that a read brought.
+        What a decoder of many small frames wants: one cut for all that a read brought. Not for a
+        delimiter that can overlap itself, as ``--`` does in ``---``: the last one from the right is
+        not where frames end that are counted from the left.
         """
         if self.find(delimiter) == -1:
             return b""

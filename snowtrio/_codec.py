@@ -44,6 +44,8 @@ class Codec(ABC, Generic[SendT_contra, ReceiveT_co]):
     search came, so most codecs need no memory of their own.
     """
 
+    __slots__ = ()
+
     ends_itself: bool = False
     """Whether the messages themselves say where the conversation ends.
 
@@ -91,7 +93,8 @@ class Codec(ABC, Generic[SendT_contra, ReceiveT_co]):
         """Say what the bytes mean that are left at the end of input.
 
         Called once, after `decode` has taken what it can. By default left-over bytes are a frame
-        cut short.
+        cut short. What is thrown away here cannot be reported as a `SkippedMessageError`: no next
+        message would follow it.
 
         Raises:
             IncompleteFrameError: input ended inside a frame.

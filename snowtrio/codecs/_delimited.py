@@ -41,7 +41,16 @@ class Framing:
         optional_cr: whether a CR before `end` belongs to the end.
     """
 
-    __slots__ = ("_end", "_end_to_send", "_keep", "_limit", "_optional_cr", "_slack", "_window")
+    __slots__ = (
+        "_end",
+        "_end_to_send",
+        "_keep",
+        "_lead",
+        "_limit",
+        "_optional_cr",
+        "_slack",
+        "_window",
+    )
 
     def __init__(
         self,
@@ -57,6 +66,8 @@ class Framing:
         self._limit = limit
         self._keep = keep
         self._optional_cr = optional_cr
+        # Where `end` begins within what is sent as the end.
+        self._lead = len(self._end_to_send) - len(end)
         # Of an end that has come in part, this much may be in the buffer behind the message.
         self._slack = 1 if optional_cr else len(end) - 1
         # So much can be split in one go: no message within it is too large. Delimiters that overlap
@@ -65,7 +76,15 @@ class Framing:
 
     def encode(self, message: bytes) -> bytes:
         """Return the frame of a message."""
-        frame = message if self._keep else message + self._end_to_send
+        if self._keep:
+            frame = message
+        else:
+            frame = message + self._end_to_send
+            # Nearly every message, in as few steps as can be; the others are looked at below.
+            size = len(message)
+            if frame.find(self._end) == size + self._lead and size <= self._limit:
+                if not self._optional_cr or self._lead or message[-1:] != b"\r":
+                    return frame
         size = self._find_end(frame)
         if size > self._limit:
             raise SendTooLargeError(size, self._limit)

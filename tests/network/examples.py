@@ -22,8 +22,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 # Far above what it takes, so that only a hang meets them.
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 20.0
+PROGRAM_TIMEOUT = 30.0
 
-READY = re.compile(r"listening on (?P<host>.+):(?P<port>\d+)")
+READY = "listening on "
+HOST_AND_PORT = re.compile(r"(?P<host>[^/]+):(?P<port>\d+)")
 
 
 def needs_program(name: str) -> pytest.MarkDecorator:
@@ -33,9 +35,10 @@ def needs_program(name: str) -> pytest.MarkDecorator:
 
 async def run_program(*command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end and return its status, output and errors, whatever they are."""
-    return await trio.run_process(
-        command, stdin=stdin, capture_stdout=True, capture_stderr=True, check=False
-    )
+    with trio.fail_after(PROGRAM_TIMEOUT):
+        return await trio.run_process(
+            command, stdin=stdin, capture_stdout=True, capture_stderr=True, check=False
+        )
 
 
 @attrs.define(eq=False)
@@ -52,6 +55,8 @@ class RunningExample:
     errors: IO[bytes]
     lines: list[str] = attrs.field(init=False, factory=list)
     """What it has printed, as far as it has been read."""
+    address: str = attrs.field(init=False, default="")
+    """Where it says that it listens: a host and a port, or the path of a Unix socket."""
     host: str = attrs.field(init=False, default="")
     port: int = attrs.field(init=False, default=0)
     _partial: bytes = attrs.field(init=False, default=b"")
@@ -63,8 +68,10 @@ class RunningExample:
             if line is None:
                 await self.process.wait()
                 raise AssertionError(f"ended without listening: {self.read_errors()}")
-            if match := READY.fullmatch(line):
-                self.host, self.port = match["host"].strip("[]"), int(match["port"])
+            if line.startswith(READY):
+                self.address = line.removeprefix(READY)
+                if match := HOST_AND_PORT.fullmatch(self.address):
+                    self.host, self.port = match["host"].strip("[]"), int(match["port"])
                 return
 
     async def read_line(self) -> str | None:
@@ -86,7 +93,9 @@ class RunningExample:
 
     async def connect(self) -> trio.SocketStream:
         """Return a plain connection to it."""
-        return await trio.open_tcp_stream(self.host, self.port)
+        if self.port:
+            return await trio.open_tcp_stream(self.host, self.port)
+        return await trio.open_unix_socket(self.address)
 
     async def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """Send it a signal and check that it ends by itself, with status 0."""
@@ -124,6 +133,12 @@ async def running_example(name: str, *arguments: str) -> AsyncIterator[RunningEx
                 yield example
                 if process.returncode is None:
                     await example.stop()
+            except Exception as error:
+                # One that has crashed is given the time to say why.
+                with trio.move_on_after(0.2):
+                    await process.wait()
+                error.add_note(f"{name} has written: {example.read_errors() or 'nothing'}")
+                raise
             finally:
                 await _end(process)
 
