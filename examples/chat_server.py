@@ -4,8 +4,8 @@
     nc 127.0.0.1 7001
 
 The handshake asks for a name; a member exists only once it has given one. A member that does not
-read misses messages and is told how many, but holds up nobody. On SIGINT or SIGTERM everybody gets
-a farewell.
+read misses messages, and is told how many before the next that it gets, but holds up nobody. On
+SIGINT or SIGTERM everybody gets a farewell.
 """
 
 from __future__ import annotations
@@ -20,19 +20,31 @@ import trio
 from snowtrio import (
     BufferedStream,
     Connection,
+    ConnectionClosedError,
+    ConnectionLostError,
+    DrainTimeouts,
     LineCodec,
     Protocol,
+    ReceiveTooLargeError,
     ServerLimits,
     Side,
-    SnowtrioError,
     serve_tcp,
 )
 
+MAX_LINE = 4096
 MAX_NAME = 32
+# In characters, of at most four bytes: with a name before it, it still is a line.
+MAX_TEXT = 1000
 
 
 class NameRefusedError(Exception):
     """The name cannot be used."""
+
+
+def clean(line: bytes) -> str:
+    """Return what a terminal can show of a line, cut to a bound."""
+    text = line.decode(errors="replace")
+    return "".join(each for each in text if each.isprintable())[:MAX_TEXT]
 
 
 @attrs.define
@@ -64,7 +76,7 @@ class Room:
                 seat.send_nowait(line)
             except trio.WouldBlock:
                 seat.context.missed += 1
-            except SnowtrioError:
+            except (ConnectionClosedError, ConnectionLostError):
                 pass  # It is leaving; its close hook will say so.
 
 
@@ -75,7 +87,7 @@ class Chat(Protocol[bytes, bytes, Member]):
         room: shared by all connections.
     """
 
-    codec = LineCodec(max_message_size=1024)
+    codec = LineCodec(max_message_size=MAX_LINE)
 
     def __init__(self, room: Room) -> None:
         super().__init__()
@@ -86,14 +98,14 @@ class Chat(Protocol[bytes, bytes, Member]):
         await stream.send_all(b"name?\n")
         try:
             return Member(self.take_name(await stream.receive_line(max_size=MAX_NAME)))
-        except NameRefusedError as error:
-            await stream.send_all(f"{error}\n".encode())
+        except (NameRefusedError, ReceiveTooLargeError) as error:
+            await stream.send_all(f"no: {error}\n".encode())
             raise
 
     def take_name(self, given: bytes) -> str:
         """Take a name that is fit and free; `close` gives it back, also when nothing was said."""
-        name = given.decode(errors="replace").strip()
-        if not name.isprintable() or not name:
+        name = clean(given).strip()
+        if not name or name.encode() != given.strip():
             raise NameRefusedError("that is not a name")
         if name in self.room.names:
             raise NameRefusedError("that name is taken")
@@ -106,7 +118,9 @@ class Chat(Protocol[bytes, bytes, Member]):
         self.room.seats.add(connection)
         self.room.say(f"* {name} has joined")
         async for line in connection:
-            self.room.say(f"{name}: {line.decode(errors='replace')}")
+            self.room.say(f"{name}: {clean(line)}")
+            # Who talks without a pause must leave time to send what was said.
+            await trio.lowlevel.checkpoint()
 
     async def close(self, connection: Seat) -> None:
         """Give the name back and tell the others."""
@@ -118,22 +132,35 @@ class Chat(Protocol[bytes, bytes, Member]):
     async def goodbye(self, connection: Seat) -> None:
         """Say farewell when the server drains."""
         self.room.seats.discard(connection)
-        connection.send_nowait(b"* the server is closing, farewell")
-        connection.stop_receiving()
+        try:
+            await connection.send(b"* the server is closing, farewell")
+        finally:
+            connection.stop_receiving()
 
 
 async def main(host: str, port: int, max_connections: int) -> None:
     """Serve until SIGINT or SIGTERM, then say farewell to all."""
     limits = ServerLimits(
-        max_connections=max_connections, max_outbox_messages=256, max_outbox_bytes=64 * 1024
+        max_connections=max_connections,
+        max_outbox_messages=256,
+        max_outbox_bytes=64 * 1024,
+        drain_timeout=2,
     )
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            serve = functools.partial(serve_tcp, None, Chat(Room()), port, host=host, limits=limits)
+            serve = functools.partial(
+                serve_tcp,
+                None,
+                Chat(Room()),
+                port,
+                host=host,
+                limits=limits,
+                when_full=b"* the room is full\n",
+            )
             server = await nursery.start(serve)
             print(f"listening on {host}:{server.port}", flush=True)
             await anext(signals)
-            await server.drain()
+            await server.drain(DrainTimeouts(goodbye=2, wait=5))
 
 
 def parse_arguments() -> argparse.Namespace:

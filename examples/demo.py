@@ -4,8 +4,9 @@
     python examples/demo.py --file war-and-peace.txt --connections 4
 
 A line server echoes on loopback; a pooled client sends it every line with its number in front, over
-as many connections as the load opens. Each reply must be what was sent, byte for byte. Without
-``--file`` the text is the source of Python's standard library, which every Python has.
+as many connections as the load opens. Each reply must be what was sent, byte for byte. Any file
+will do: a line may have any length, and any bytes in it. Without ``--file`` the text is the source
+of Python's standard library, which every Python has.
 
 Exits with 0 when nothing was lost or changed.
 """
@@ -26,6 +27,12 @@ import trio
 from snowtrio import Client, ClientLimits, Connection, LineCodec, serve_tcp
 
 MEGABYTE = 1_000_000
+
+# What the number in front of a line may take.
+NUMBER_SIZE = 20
+
+# Seconds without a reply after which what is missing counts as lost.
+PATIENCE = 30
 
 
 @attrs.define
@@ -76,35 +83,44 @@ async def receive_all(client: Client[bytes], ledger: Ledger) -> None:
         ledger.check((await client.receive()).message)
 
 
-async def show_progress(ledger: Ledger) -> None:
-    """Draw a bar on standard error a few times a second."""
-    while True:
+async def show_progress(ledger: Ledger, give_up: trio.CancelScope) -> None:
+    """Draw a bar on standard error a few times a second; give up when no more replies come."""
+    moved, before = trio.current_time(), -1
+    while trio.current_time() < moved + PATIENCE:
+        if ledger.returned > before:
+            moved, before = trio.current_time(), ledger.returned
         done = ledger.returned / max(1, len(ledger.lines))
         bar = "#" * int(done * 40)
         print(f"\r[{bar:40}] {done:4.0%}", end="", file=sys.stderr, flush=True)
         await trio.sleep(0.1)
+    give_up.cancel(reason="no more replies come")
+
+
+async def exchange(client: Client[bytes], ledger: Ledger) -> None:
+    """Send all lines and take the replies to them."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send_all, client, ledger.lines)
+        nursery.start_soon(show_progress, ledger, nursery.cancel_scope)
+        await receive_all(client, ledger)
+        nursery.cancel_scope.cancel(reason="all replies are here")
+    print("\r" + " " * 50 + "\r", end="", file=sys.stderr, flush=True)
 
 
 async def main(text: bytes, host: str, port: int, connections: int) -> int:
     """Run the exchange, print the table, return the exit status."""
-    ledger = Ledger(text.splitlines())
+    ledger = Ledger(text.removesuffix(b"\n").split(b"\n") if text else [])
+    longest = max(map(len, ledger.lines), default=0)
+    codec = LineCodec("lf", max_message_size=longest + NUMBER_SIZE)
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(
-            functools.partial(serve_tcp, echo, LineCodec(), port, host=host)
-        )
+        server = await nursery.start(functools.partial(serve_tcp, echo, codec, port, host=host))
         print(f"listening on {host}:{server.port}", flush=True)
         began = time.perf_counter()
         limits = ClientLimits(max_connections=connections)
-        async with Client(LineCodec(), host, server.port, limits=limits) as client:
-            async with trio.open_nursery() as exchange:
-                exchange.start_soon(send_all, client, ledger.lines)
-                exchange.start_soon(show_progress, ledger)
-                await receive_all(client, ledger)
-                exchange.cancel_scope.cancel(reason="all replies are here")
+        async with Client(codec, host, server.port, limits=limits) as client:
+            await exchange(client, ledger)
             elapsed = time.perf_counter() - began
             pool = client.statistics().pool
         await server.drain()
-    print("\r" + " " * 50 + "\r", end="", file=sys.stderr, flush=True)
     lost = len(ledger.lines) - sum(ledger.seen)
     for name, value in table(ledger, len(text), elapsed, pool.opened, pool.outbox_peak, lost):
         print(f"{name:20} {value:>12}")
@@ -135,11 +151,17 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def read_text(arguments: argparse.Namespace) -> bytes:
+    path: Path | None = arguments.file
+    if path is not None:
+        return path.read_bytes()
+    return library_text(int(arguments.megabytes * MEGABYTE))
+
+
 if __name__ == "__main__":
     arguments = parse_arguments()
-    content = (
-        arguments.file.read_bytes()
-        if arguments.file
-        else library_text(int(arguments.megabytes * MEGABYTE))
-    )
+    try:
+        content = read_text(arguments)
+    except OSError as error:
+        sys.exit(f"demo: {error}")
     sys.exit(trio.run(main, content, arguments.host, arguments.port, arguments.connections))

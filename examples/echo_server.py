@@ -3,8 +3,8 @@
     python examples/echo_server.py --port 7007
     nc 127.0.0.1 7007
 
-The smallest server: a codec that leaves bytes as they are, and a plain function as the handler. What
-it returns is sent back.
+The smallest server: a codec that leaves bytes as they are, and a plain function as the handler.
+What it returns is sent back.
 """
 
 from __future__ import annotations

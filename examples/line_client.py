@@ -3,36 +3,72 @@
     python examples/line_client.py --port 7000 FILE
     echo hello | python examples/line_client.py --port 7000
 
-Sending and receiving go on at the same time, so a file of any size passes through little memory. Exits
-with 1 and one line on standard error when the server is not there, or goes away.
+Sending and receiving go on at the same time, so a file of any size passes through little memory.
+Exits with 1 and one line on standard error when the server is not there, or goes away before it has
+answered each line.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import sys
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import trio
 
-from snowtrio import Connection, LineCodec, SnowtrioError, open_tcp_connection
+from snowtrio import (
+    Connection,
+    ConnectionLostError,
+    LineCodec,
+    SendTooLargeError,
+    SnowtrioError,
+    open_tcp_connection,
+)
+
+READ_SIZE = 64 * 1024
+
+CODEC = LineCodec("lf")
 
 
-async def send_lines(connection: Connection[bytes], lines: BinaryIO) -> None:
+async def send_lines(connection: Connection[bytes], source: BinaryIO) -> None:
     """Send every line, then the end of input: the server answers what is left and closes."""
-    async for line in trio.wrap_file(lines):
-        await connection.send(line.rstrip(b"\r\n"))
+    rest = b""
+    while data := await read_some(source):
+        *lines, rest = (rest + data).split(b"\n")
+        await connection.send_batch(lines)
+        if len(rest) > CODEC.max_message_size:
+            raise SendTooLargeError(len(rest), CODEC.max_message_size)
+    if rest:
+        await connection.send(rest)
     await connection.send_eof()
 
 
-async def main(host: str, port: int, lines: BinaryIO) -> None:
+async def read_some(source: BinaryIO) -> bytes:
+    """Return what is there to read, as somebody types it.
+
+    A thread that waits for a terminal cannot be stopped. It is left behind, and holds no lock that
+    the interpreter would need at its end.
+    """
+    return await trio.to_thread.run_sync(
+        os.read, source.fileno(), READ_SIZE, abandon_on_cancel=True
+    )
+
+
+async def main(host: str, port: int, source: BinaryIO) -> None:
     """Run the exchange until the server has answered everything."""
-    async with open_tcp_connection(LineCodec(), host, port) as connection:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(send_lines, connection, lines)
-            async for batch in connection.batches():
-                sys.stdout.buffer.write(b"".join(line + b"\n" for line in batch))
-        sys.stdout.buffer.flush()
+    async with (
+        open_tcp_connection(CODEC, host, port) as connection,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(send_lines, connection, source)
+        async for line in connection:
+            sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
+        counts = connection.statistics()
+        if nursery.child_tasks or counts.messages_received < counts.messages_accepted:
+            raise ConnectionLostError("the server left before it had answered every line")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -46,16 +82,20 @@ def parse_arguments() -> argparse.Namespace:
 def first_error(error: BaseException) -> BaseException:
     """Return the error that a person should read: a nursery reports several in a group."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error
 
 
 if __name__ == "__main__":
     arguments = parse_arguments()
+    # What goes wrong is said once, below.
+    logging.getLogger("snowtrio").addHandler(logging.NullHandler())
+    status: int | str = 0
     try:
-        with open(arguments.file, "rb") if arguments.file else sys.stdin.buffer as source:  # noqa: PTH123
-            trio.run(main, arguments.host, arguments.port, source)
+        with open(arguments.file, "rb") if arguments.file else sys.stdin.buffer as opened:  # noqa: PTH123
+            trio.run(main, arguments.host, arguments.port, opened)
     except* (SnowtrioError, OSError) as group:
-        raise SystemExit(f"line_client: {first_error(group)}") from None
+        status = f"line_client: {first_error(group)}"
     except* KeyboardInterrupt:
-        raise SystemExit(130) from None
+        status = 130
+    sys.exit(status)

@@ -9,8 +9,9 @@ r"""Echo lines, over TCP, TLS or a Unix socket.
     python examples/line_server.py --unix /tmp/lines.sock
     socat - UNIX-CONNECT:/tmp/lines.sock
 
-A line may have 64 KiB. A peer that sends a longer one, or half a line at its end, is told so in a
-last line before its connection closes; the others do not notice.
+A line may have 64 KiB and ends with LF; a CR before that is part of it, and comes back too. A peer
+that sends a longer one, or half a line at its end, is told so in a last line before its connection
+closes; the others do not notice.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext
 
 def make_serve(arguments: argparse.Namespace) -> Callable[..., Awaitable[None]]:
     """Return what serves as the arguments say, ready for ``nursery.start``."""
-    codec = LineCodec(max_message_size=64 * 1024)
+    codec = LineCodec("lf", max_message_size=64 * 1024)
     ssl_context = make_ssl_context(arguments.tls_cert, arguments.tls_key)
     limits = ServerLimits(
         max_connections=arguments.max_connections, handshake_timeout=arguments.handshake_timeout

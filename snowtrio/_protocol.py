@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import logging
 import types
@@ -14,7 +13,7 @@ from typing_extensions import TypeVar
 
 from ._codec import Codec
 from ._connection import Connection
-from ._errors import SkippedMessageError
+from ._errors import SkippedMessageError, SnowtrioError
 from ._side import Side
 from ._transport import BufferedStream
 
@@ -23,6 +22,8 @@ ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
 
 logger = logging.getLogger("snowtrio.protocol")
+
+_DEPARTURES = (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Protocol(Generic[SendT, ReceiveT, ContextT]):
@@ -84,7 +85,8 @@ class Protocol(Generic[SendT, ReceiveT, ContextT]):
         """Note that a connection has ended (row S10).
 
         Once for each connection whose handshake succeeded, whatever ended it; its socket is closed,
-        and ``connection.ending`` says why. Shielded from cancellation, for ``hook_timeout`` at most.
+        and ``connection.ending`` says why. Shielded from cancellation, for ``hook_timeout`` at
+        most.
         """
 
     def purge(
@@ -113,14 +115,19 @@ def as_protocol(
     """Return a protocol for what may be a bare codec."""
     if isinstance(protocol, Protocol):
         return protocol
-    if isinstance(protocol, Codec):
+    if isinstance(protocol, Codec):  # pyright: ignore[reportUnnecessaryIsInstance]
         return Protocol[SendT, ReceiveT, ContextT](protocol)
     raise TypeError(f"a Protocol or Codec object is needed, not {protocol!r}")
 
 
 def has_handshake(protocol: Protocol[Any, Any, Any]) -> bool:
     """Whether the protocol has a handshake of its own."""
-    return type(protocol).handshake is not Protocol.handshake
+    return _has_own(protocol, "handshake")
+
+
+def _has_own(protocol: Protocol[Any, Any, Any], name: str) -> bool:
+    """Whether a protocol has a method of its own, from its class or set on the object."""
+    return getattr(getattr(protocol, name), "__func__", None) is not getattr(Protocol, name)
 
 
 def choose_handler(
@@ -132,7 +139,7 @@ def choose_handler(
     Raises:
         TypeError: both the protocol and the caller have one, or it cannot be called.
     """
-    own = type(protocol).handle is not Protocol.handle
+    own = _has_own(protocol, "handle")
     if handler is None:
         return protocol.handle if own else None
     if own:
@@ -152,14 +159,15 @@ def _answering(
     """Return a coroutine handler that answers each message with what a plain function returns."""
 
     async def handle(connection: Connection[SendT, ReceiveT, ContextT]) -> None:
-        with contextlib.suppress(trio.EndOfChannel):
-            while True:
-                try:
-                    batch = await connection.receive_batch()
-                except SkippedMessageError as error:
-                    logger.info("skipped a message of %s: %s", connection.peer_address, error)
-                else:
-                    await connection.send_batch(_answers(function, connection, batch))
+        while True:
+            try:
+                batch = await connection.receive_batch()
+            except trio.EndOfChannel:
+                return
+            except SkippedMessageError as error:
+                logger.debug("skipped a message of %s: %s", connection.peer_address, error)
+            else:
+                await connection.send_batch(_answers(function, connection, batch))
 
     return handle
 
@@ -180,8 +188,18 @@ def _answers(
 
 def is_departure(error: BaseException) -> bool:
     """Whether a handler's error only says that its connection has ended."""
+    return _all_are(error, _DEPARTURES)
+
+
+def is_peers_doing(error: BaseException) -> bool:
+    """Whether a handshake's error is what a peer can bring about, rather than a mistake of ours."""
+    # TLS errors are OSErrors.
+    return _all_are(error, (*_DEPARTURES, SnowtrioError, trio.TooSlowError, OSError))
+
+
+def _all_are(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
+    """Whether an error, or each one in a group, is of these kinds."""
     if isinstance(error, BaseExceptionGroup):
-        return all(is_departure(inner) for inner in error.exceptions)
-    return isinstance(
-        error, (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError)
-    )
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(_all_are(inner, kinds) for inner in group.exceptions)
+    return isinstance(error, kinds)

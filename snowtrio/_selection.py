@@ -14,12 +14,18 @@ class Grow(enum.Enum):
 
 
 def choose(
-    pending: Sequence[int], *, opening: int, waiting: int, maximum: int, may_open: bool = True
+    pending: Sequence[int],
+    *,
+    opening: int,
+    waiting: int,
+    maximum: int,
+    may_open: bool = True,
+    may_wait: bool = True,
 ) -> int | Grow | None:
     """Choose among the connections of a pool.
 
-    An idle connection comes first; then the pool grows; then the fewest pending messages decide, and
-    the oldest connection where they are equal. A connection that is being opened is busy with
+    An idle connection comes first; then the pool grows; then the fewest pending messages decide,
+    and the oldest connection where they are equal. A connection that is being opened is busy with
     whoever waits for it, and idle when nobody does.
 
     Parameters:
@@ -28,6 +34,7 @@ def choose(
         waiting: senders that wait for those.
         maximum: how many connections there may be, those being opened among them.
         may_open: whether opening another is an option now.
+        may_wait: whether waiting is one while there is a connection to use instead.
 
     Returns the index of the connection to use, or what to do instead; None where nothing can be
     done: nothing is open, nothing is being opened, and nothing may be.
@@ -35,7 +42,7 @@ def choose(
     fewest = min(pending, default=None)
     if fewest == 0:
         return pending.index(0)
-    if opening > waiting:
+    if opening > waiting and may_wait:
         return Grow.WAIT
     if may_open and len(pending) + opening < maximum:
         return Grow.OPEN

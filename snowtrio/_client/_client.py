@@ -4,41 +4,34 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Generic, NamedTuple
+from typing import Generic, Self
 
 import attrs
 import trio
-from typing_extensions import Self, TypeVar
+from typing_extensions import TypeVar
 
 from .._codec import Codec
 from .._connection import Connection
-from .._errors import (
-    ConnectionClosedError,
-    ConnectionLostError,
-    PoolClosedError,
-    SkippedMessageError,
-    SnowtrioError,
-)
 from .._protocol import Handler, Protocol, as_protocol, choose_handler
 from .._side import Side
 from .._supervisor import (
     DrainReport,
     DrainTimeouts,
     Member,
-    Place,
     PoolStatistics,
     Supervisor,
     open_plain_nursery,
 )
 from .._transport import Endpoint
 from ._endpoints import as_endpoints
+from ._inbox import Inbox, Received
 from ._limits import ClientLimits
-from ._opening import Opener
+from ._opening import Opener, Opening
 from ._pool import Pool
+from ._sending import Sender
 from ._upkeep import Upkeep
 
 SendT = TypeVar("SendT")
@@ -46,16 +39,6 @@ ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
 
 logger = logging.getLogger("snowtrio.client")
-
-
-MessageT = TypeVar("MessageT")
-
-
-class Received(NamedTuple, Generic[MessageT]):
-    """A message and the connection that it came on."""
-
-    message: MessageT
-    connection: Connection[Any, MessageT, Any]
 
 
 @attrs.frozen(kw_only=True)
@@ -67,7 +50,8 @@ class ClientStatistics:
         opening: connections being opened.
         waiting: senders that wait for one.
         opens_failed: connections that could not be opened.
-        messages_moved: unsent messages of dead connections that another one accepted.
+        messages_moved: unsent messages of dead connections that another one accepted; the pool
+            counts those among its accepted messages once more.
     """
 
     pool: PoolStatistics
@@ -128,12 +112,11 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         self._move_unsent = move_unsent
         self._nursery: trio.Nursery | None = None
         self._running: AbstractAsyncContextManager[None] | None = None
-        self._opens_failed = 0
-        self._moved = 0
-        self._deliver, self._inbox = trio.open_memory_channel[
-            tuple[Connection[SendT, ReceiveT, ContextT], list[ReceiveT]]
-        ](0)
-        self._ready: deque[Received[ReceiveT]] = deque()
+        self._inbox = Inbox[ReceiveT](
+            self._limits.max_inbox_messages * self._limits.max_connections,
+            self._limits.hook_timeout,
+        )
+        self._sender = Sender[SendT](self._pool, self._limits)
 
     # Running
 
@@ -165,58 +148,41 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
                 self._refuse()
             nursery.cancel_scope.cancel(reason="the client is closed")
 
-    def _start_opening(self, place: Place) -> None:
+    def _entered(self) -> trio.Nursery:
         if self._nursery is None:
-            place.release()
             raise RuntimeError("use the client within its async with block")
-        self._nursery.start_soon(self._open, place)
+        return self._nursery
 
-    async def _open(self, place: Place) -> None:
+    def _start_opening(self, opening: Opening) -> None:
+        self._entered().start_soon(self._run_connection, opening)
+
+    async def _run_connection(self, opening: Opening) -> None:
         """Open a connection and run it: the task of one connection."""
+        member = await self._open(opening)
+        if member is not None:
+            self._pool.opened(opening, member)
+            rescue = self._sender.move if self._move_unsent else None
+            await self._supervisor.attend(member, lambda: self._attend(member), rescue)
+
+    async def _open(self, opening: Opening) -> Member[SendT, ReceiveT, ContextT] | None:
         try:
-            member = await self._opener.open(place)
-        except BaseException as error:
-            place.release()
-            if not isinstance(error, Exception):
-                raise
-            self._opens_failed += 1
+            with opening.scope:
+                return await self._opener.open(opening)
+        except Exception as error:  # Told to those who wait for the connection.
             logger.info("%s", error)
-            self._pool.failed(error)
-            return
-        self._pool.opened()
-        rescue = self._move if self._move_unsent else None
-        await self._supervisor.attend(member, lambda: self._attend(member), rescue)
+            self._pool.failed(opening, error)
+            return None
+        except BaseException:
+            self._pool.gave_up(opening)
+            raise
+        self._pool.gave_up(opening)
+        return None
 
     async def _attend(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
         if self._handler is not None:
             await self._handler(member.connection)
         else:
-            await self._forward(member.connection)
-
-    async def _forward(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
-        """Offer what comes to `receive`; while nobody takes it, the connection is not read."""
-        while True:
-            try:
-                batch = await connection.receive_batch()
-                await self._deliver.send((connection, batch))
-            except SkippedMessageError as error:
-                logger.info("skipped a message of %s: %s", connection.peer_address, error)
-            except (trio.EndOfChannel, trio.ClosedResourceError):
-                return
-            except trio.BrokenResourceError:
-                if self._pool.closed:
-                    return  # Nobody can receive any more.
-                raise
-
-    async def _move(self, unsent: deque[SendT]) -> None:
-        """Give the unsent messages of a dead connection to another; what is left is purged."""
-        try:
-            while unsent and not self._pool.closed:
-                await self._send(unsent[0])
-                unsent.popleft()
-                self._moved += 1
-        except (SnowtrioError, OSError) as error:
-            logger.info("could not move %d messages: %s", len(unsent), error)
+            await self._inbox.take_from(member.connection)
 
     # Using
 
@@ -227,7 +193,8 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
             ConnectError: as `send`.
             HandshakeError: as `send`.
         """
-        await self._pool.first()
+        self._entered()
+        await self._pool.acquire(maximum=1)
 
     async def send(self, message: SendT) -> None:
         """Have a connection accept a message (rows S14 to S17).
@@ -243,40 +210,23 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
             PoolBusyError: ``max_waiting`` senders wait for a connection already.
             PoolClosedError: the client is closed.
         """
-        await self._send(message)
-
-    async def _send(self, message: SendT) -> None:
-        deadline = trio.current_time() + self._limits.connect_timeout
-        while True:
-            member = await self._pool.acquire()
-            try:
-                await member.connection.send(message)
-            except (ConnectionLostError, ConnectionClosedError):
-                # It was not accepted, so another connection may have it; but not for ever, where
-                # each one breaks as soon as it is open.
-                if trio.current_time() >= deadline:
-                    raise
-            else:
-                return
+        self._entered()
+        await self._sender.send(message)
 
     async def receive(self) -> Received[ReceiveT]:
         """Return the next message of any connection, with that connection.
 
-        Only for clients without a handler. Cancelled, it loses nothing.
+        Only for clients without a handler. Any number of tasks may receive. While nobody does, the
+        connections are not read. Cancelled, it loses nothing.
 
         Raises:
             PoolClosedError: the client is closed.
             RuntimeError: the client has a handler, which gets the messages.
         """
+        self._entered()
         if self._handler is not None:
             raise RuntimeError("this client has a handler, which gets the messages")
-        while not self._ready:
-            try:
-                connection, batch = await self._inbox.receive()
-            except (trio.EndOfChannel, trio.ClosedResourceError):
-                raise PoolClosedError("this client is closed") from None
-            self._ready.extend(Received(message, connection) for message in batch)
-        return self._ready.popleft()
+        return await self._inbox.get()
 
     @property
     def connections(self) -> list[Connection[SendT, ReceiveT, ContextT]]:
@@ -294,8 +244,8 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
             pool=self._supervisor.statistics(),
             opening=self._pool.opening,
             waiting=self._pool.waiting,
-            opens_failed=self._opens_failed,
-            messages_moved=self._moved,
+            opens_failed=self._pool.failures,
+            messages_moved=self._sender.moved,
         )
 
     # Ending
@@ -305,13 +255,18 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         self._supervisor.cut()
 
     async def aclose(self, timeouts: DrainTimeouts | None = None) -> DrainReport:
-        """Accept nothing more, send what was accepted, close; a second call finds nothing to do.
+        """Accept nothing more, send what was accepted, close (rows S23 and B3).
+
+        Senders and receivers that wait get `PoolClosedError`, and what is being opened is given up.
+        Called again, it waits for the first call and returns the same report.
 
         Parameters:
-            timeouts: of the phases of the drain (row B3).
+            timeouts: of the phases of the drain.
         """
         self._refuse()
-        return await self._supervisor.drain(timeouts or DrainTimeouts())
+        report = await self._supervisor.drain(timeouts or DrainTimeouts())
+        await self._sender.wait_moved()
+        return report
 
     def _refuse(self) -> None:
         self._pool.close()

@@ -16,7 +16,7 @@ def as_endpoints(
     """Return the endpoints for a host and port, one endpoint, or several.
 
     Raises:
-        TypeError: a host without a port, or a port or TLS context beside an endpoint.
+        TypeError: a host without a port, a port or TLS context beside an endpoint, or no endpoint.
         ValueError: an empty sequence.
     """
     if isinstance(where, str):
@@ -28,4 +28,7 @@ def as_endpoints(
     endpoints = (where,) if isinstance(where, Endpoint) else tuple(where)
     if not endpoints:
         raise ValueError("a client needs at least one endpoint")
+    for endpoint in endpoints:
+        if not isinstance(endpoint, Endpoint):
+            raise TypeError(f"a host and port, or endpoints are needed, not {endpoint!r}")
     return endpoints

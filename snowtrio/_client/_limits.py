@@ -12,12 +12,15 @@ from .._supervisor import PoolLimits
 class ClientLimits(PoolLimits):
     """The bounds of a client's pool; times are in seconds.
 
+    ``max_handshakes`` is a server's: a client asked for each of its handshakes.
+
     Parameters:
         max_connections: connections open or being opened at a time.
         min_connections: connections kept open from the start on; see also `Client.bootstrap`.
         max_waiting: senders that may wait for a connection to open.
         connect_timeout: how long opening a connection may take, all attempts together.
-        connect_attempts: how often to try, within that time.
+        connect_attempts: how often to try, within that time. While another connection is open,
+            once: that one is used instead.
         backoff: the pause after the first failed attempt; doubled after each, with jitter.
         max_backoff: the longest pause.
         idle_timeout: close connections above the minimum on which nothing moved for so long.
@@ -35,11 +38,5 @@ class ClientLimits(PoolLimits):
     max_lifetime: float | None = attrs.field(default=None, validator=optional(gt(0)))
 
     def __attrs_post_init__(self) -> None:
-        """Check what no field can check alone."""
         if self.min_connections > self.max_connections:
             raise ValueError("min_connections is above max_connections")
-
-    @property
-    def handshake_places(self) -> int:
-        """Handshakes that a client began are bounded by its connections alone."""
-        return self.max_handshakes or self.max_connections

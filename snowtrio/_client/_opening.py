@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import ssl
+from collections.abc import Iterator, Sequence
 from typing import Generic
 
+import attrs
 import trio
 from typing_extensions import TypeVar
 
-from .._errors import ConnectError, HandshakeError
+from .._errors import ConnectError, HandshakeError, HandshakeTimeoutError
 from .._supervisor import TLS, Member, Place, Supervisor
 from .._transport import Endpoint, merge_connect_errors, timed_out
 from ._limits import ClientLimits
@@ -19,7 +21,7 @@ ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
 
 
-def pause_after(attempt: int, limits: ClientLimits, chance: float) -> float:
+def pause_after(attempt: int, limits: ClientLimits, chance: float | None = None) -> float:
     """Return the pause after a failed attempt, in seconds.
 
     Doubles with each attempt up to a bound, and is spread between half of that and all of it, so
@@ -28,9 +30,31 @@ def pause_after(attempt: int, limits: ClientLimits, chance: float) -> float:
     Parameters:
         attempt: 0 for the first.
         limits: for ``backoff`` and ``max_backoff``.
-        chance: between 0 and 1.
+        chance: between 0 and 1; random by default.
     """
-    return min(limits.max_backoff, limits.backoff * 2.0**attempt) * (0.5 + chance / 2)
+    if chance is None:
+        chance = random.random()  # noqa: S311 - spreads load, keeps no secret
+    # Beyond a thousand doublings a float overflows; the bound is reached long before.
+    return min(limits.max_backoff, limits.backoff * 2.0 ** min(attempt, 64)) * (0.5 + chance / 2)
+
+
+@attrs.define(eq=False)
+class Opening:
+    """A connection that is being opened.
+
+    Parameters:
+        place: for the connection.
+        attempts: how often to try each endpoint.
+        order: numbers the attempts.
+        scope: cancelled when nobody wants the connection any more.
+    """
+
+    place: Place
+    attempts: int
+    order: Iterator[int]
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    tried: int = -1
+    """The number of the latest attempt."""
 
 
 class Opener(Generic[SendT, ReceiveT, ContextT]):
@@ -39,7 +63,7 @@ class Opener(Generic[SendT, ReceiveT, ContextT]):
     Parameters:
         supervisor: registers them.
         endpoints: tried in turn; the one that worked last is tried first.
-        limits: for the times and the number of attempts.
+        limits: for the times.
     """
 
     def __init__(
@@ -58,46 +82,94 @@ class Opener(Generic[SendT, ReceiveT, ContextT]):
         """The endpoints as people read them."""
         return ", ".join(str(endpoint) for endpoint in self._endpoints)
 
-    async def open(self, place: Place) -> Member[SendT, ReceiveT, ContextT]:
-        """Connect and shake hands; `place` stays the caller's when it raises.
+    async def open(self, opening: Opening) -> Member[SendT, ReceiveT, ContextT]:
+        """Connect and shake hands within ``connect_timeout``; the place stays when it raises.
 
         Raises:
             ConnectError: no attempt succeeded in time, with all causes.
             HandshakeError: the peer was reached, and the last attempt failed in the handshake.
         """
+        deadline = trio.current_time() + self._limits.connect_timeout
         errors: list[Exception] = []
-        timeout = self._limits.connect_timeout
-        member = None
-        with trio.move_on_after(timeout) as scope:
-            member = await self._attempts(place, errors)
-        if member is not None:
-            return member
-        if scope.cancelled_caught:
-            raise timed_out(self.target, timeout, errors)
-        if isinstance(errors[-1], ConnectError):
-            raise merge_connect_errors(self.target, errors)
-        raise errors[-1]
+        for attempt in range(opening.attempts):
+            if attempt and not await self._pause(attempt - 1, deadline):
+                break
+            before = len(errors)
+            opening.tried = next(opening.order)
+            member = await self._round(opening.place, deadline, errors)
+            if member is not None:
+                return member
+            if all(map(_is_final, errors[before:])):
+                break
+        raise self._sum_up(errors)
 
-    async def _attempts(
-        self, place: Place, errors: list[Exception]
+    async def _pause(self, attempt: int, deadline: float) -> bool:
+        """Wait before the next round; at once False where it would come too late."""
+        pause = pause_after(attempt, self._limits)
+        if trio.current_time() + pause >= deadline:
+            return False
+        await trio.sleep(pause)
+        return True
+
+    async def _round(
+        self, place: Place, deadline: float, errors: list[Exception]
     ) -> Member[SendT, ReceiveT, ContextT] | None:
-        for attempt in range(self._limits.connect_attempts):
-            if attempt:
-                await trio.sleep(pause_after(attempt - 1, self._limits, random.random()))  # noqa: S311
-            for offset in range(len(self._endpoints)):
-                index = (self._first + offset) % len(self._endpoints)
-                try:
-                    member = await self._attempt(self._endpoints[index], place)
-                except (ConnectError, HandshakeError) as error:
-                    errors.append(error)
-                else:
-                    self._first = index
-                    return member
+        """Try each endpoint once.
+
+        Each has an even share of the time left: one that does not answer leaves the others some.
+        """
+        first, count = self._first, len(self._endpoints)
+        for offset in range(count):
+            index = (first + offset) % count
+            share = (deadline - trio.current_time()) / (count - offset)
+            try:
+                member = await self._attempt(self._endpoints[index], place, max(0.0, share))
+            except (ConnectError, HandshakeError) as error:
+                errors.append(error)
+            else:
+                self._first = index
+                return member
         return None
 
-    async def _attempt(self, endpoint: Endpoint, place: Place) -> Member[SendT, ReceiveT, ContextT]:
-        transport = await endpoint.connect()
-        tls = None
-        if endpoint.ssl_context is not None:
-            tls = TLS(endpoint.ssl_context, endpoint.server_hostname)
-        return await self._supervisor.introduce(place, transport, tls)
+    async def _attempt(
+        self, endpoint: Endpoint, place: Place, seconds: float
+    ) -> Member[SendT, ReceiveT, ContextT]:
+        reached = False
+        with trio.move_on_after(seconds):
+            transport = await endpoint.connect()
+            reached = True
+            tls = None
+            if endpoint.ssl_context is not None:
+                tls = TLS(endpoint.ssl_context, endpoint.server_hostname)
+            return await self._supervisor.introduce(place, transport, tls)
+        if reached:
+            raise HandshakeTimeoutError(
+                f"the handshake with {endpoint} was not done when connect_timeout was over"
+            )
+        raise timed_out(str(endpoint), seconds)
+
+    def _sum_up(self, errors: list[Exception]) -> Exception:
+        """Return one error for all; what it does not say of the others is in its cause or notes."""
+        last = errors[-1]
+        if len(errors) == 1:
+            return last
+        if isinstance(last, ConnectError):
+            merged = merge_connect_errors(self.target, errors)
+            merged.__cause__ = ExceptionGroup("every attempt failed", errors)
+            return merged
+        for error in errors[:-1]:
+            last.add_note(f"before that: {error}")
+        return last
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another attempt would only bring the same: a refused login, a bad certificate.
+
+    A handshake that the network or the clock cut short may well succeed the next time.
+    """
+    if isinstance(error, ConnectError | HandshakeTimeoutError):
+        return False
+    cause = error.__cause__
+    if isinstance(cause, trio.BrokenResourceError) and isinstance(cause.__cause__, ssl.SSLError):
+        return not isinstance(cause.__cause__, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    return not isinstance(cause, trio.BrokenResourceError | trio.EndOfChannel)

@@ -5,21 +5,30 @@ Only synchronous functions change it. What has to be awaited is done by those wh
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+import errno
+from collections.abc import Callable
+from itertools import count
 from typing import Generic
 
+import trio
 from typing_extensions import TypeVar
 
-from .._connection import Connection
-from .._errors import PoolBusyError, PoolClosedError
+from .._connection import again
+from .._errors import ConnectTimeoutError, PoolBusyError, PoolClosedError
 from .._selection import Grow, choose
-from .._supervisor import Member, Place, Supervisor
+from .._supervisor import Member, Supervisor
 from ._limits import ClientLimits
+from ._opening import Opening, pause_after
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
+
+# A sender that could use a busy connection waits no longer than this for a new one: it may be that
+# nobody answers there.
+PATIENCE = 1.0
+
+_CLOSED = "this client is closed"
 
 
 class Pool(Generic[SendT, ReceiveT, ContextT]):
@@ -28,8 +37,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
     Parameters:
         supervisor: has the connections and their places.
         limits: the bounds.
-        start_opening: begins to open a connection in the place that it is given; must call
-            `opened` or `failed` when it is done.
+        start_opening: begins to open a connection; must call `opened` or `failed` when it is done.
         until_answered: whether a message counts as pending until one came back.
     """
 
@@ -37,31 +45,44 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         self,
         supervisor: Supervisor[SendT, ReceiveT, ContextT],
         limits: ClientLimits,
-        start_opening: Callable[[Place], None],
+        start_opening: Callable[[Opening], None],
         *,
         until_answered: bool,
     ) -> None:
         self.limits = limits
         self.closed = False
-        self.opening = 0
         self.waiting = 0
+        self.failures = 0
+        """Openings that failed."""
         self._supervisor = supervisor
         self._start_opening = start_opening
         self._until_answered = until_answered
-        self._failures = 0
+        self._openings: set[Opening] = set()
+        self._begun_at = 0.0
+        # Numbers in one order who asks and what is tried, to tell what was tried after the asking.
+        self._order = count()
+        self._failed = -1  # The last attempt of the openings that failed.
         self._failure: Exception | None = None
+        self._failed_in_row = 0
+        self._rest_until = 0.0
 
     @property
-    def members(
-        self,
-    ) -> Mapping[Connection[SendT, ReceiveT, ContextT], Member[SendT, ReceiveT, ContextT]]:
-        """All connections that are registered, those that are ending among them."""
-        return self._supervisor.members
+    def opening(self) -> int:
+        """Connections that are being opened."""
+        return len(self._openings)
 
     @property
     def usable(self) -> list[Member[SendT, ReceiveT, ContextT]]:
         """The connections that messages can be given to, the oldest first."""
         return [each for each in self._supervisor.members.values() if each.life.usable]
+
+    @property
+    def missing(self) -> int:
+        """Connections to open to have the minimum, as far as there are places."""
+        if self.closed:
+            return 0
+        wanted = self.limits.min_connections - len(self.usable) - self.opening
+        return min(wanted, self.limits.max_connections - self._supervisor.places.taken)
 
     def pending(self, member: Member[SendT, ReceiveT, ContextT]) -> int:
         """Messages that a connection is not done with."""
@@ -71,8 +92,14 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
 
     # Choosing
 
-    async def acquire(self) -> Member[SendT, ReceiveT, ContextT]:
+    async def acquire(self, maximum: int | None = None) -> Member[SendT, ReceiveT, ContextT]:
         """Return the connection for the next message; waits, if for anything, for one to open.
+
+        Where an opening fails whose last attempt was begun before the call, the caller gets one of
+        its own. But it is told in any case when ``connect_timeout`` is over.
+
+        Parameters:
+            maximum: open another only up to so many connections; by default up to the pool's bound.
 
         Raises:
             PoolClosedError: the pool is closed.
@@ -80,54 +107,84 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             ConnectError: none is open and none could be opened.
             HandshakeError: likewise.
         """
-        failures = self._failures
+        asked, turn, failures = trio.current_time(), next(self._order), self.failures
         while True:
-            chosen = self._choose(may_open=self._failures == failures)
+            if self.closed:
+                # The cancellation that closed the pool may be the caller's too.
+                await trio.lowlevel.checkpoint_if_cancelled()
+                raise PoolClosedError(_CLOSED)
+            chosen = self._choose(asked, maximum, may_open=self._failed < turn)
             if isinstance(chosen, Member):
                 return chosen
-            if chosen is None:
-                assert self._failure is not None
-                raise _again(self._failure)
+            if chosen is None or trio.current_time() >= self._give_up_at(asked, failures):
+                raise self._why_none(since=failures)
             if self.waiting >= self.limits.max_waiting:
                 raise PoolBusyError(f"{self.waiting} senders wait for a connection already")
             if chosen is Grow.OPEN:
                 self.open_one()
-            await self._wait()
+            await self._wait(asked, self._give_up_at(asked, failures))
 
-    async def first(self) -> None:
-        """Wait until a connection is open, opening exactly one if none is being opened; see `acquire`."""
-        if not (self.closed or self.usable or self.opening):
-            self.open_one()
-        failures = self._failures
-        while not self.usable:
-            if self.closed:
-                raise PoolClosedError("this client is closed")
-            if self._failures > failures and not self.opening:
-                assert self._failure is not None
-                raise _again(self._failure)
-            await self._wait()
+    def _give_up_at(self, asked: float, failures: int) -> float:
+        """Return when a sender that has no connection to use is told so.
 
-    def _choose(self, *, may_open: bool) -> Member[SendT, ReceiveT, ContextT] | Grow | None:
-        if self.closed:
-            raise PoolClosedError("this client is closed")
+        What was being opened when it asked ends in time, and says then why; an attempt after that
+        one has to keep the sender's own deadline.
+        """
+        if self.usable or (self._openings and self.failures == failures):
+            return float("inf")
+        return asked + self.limits.connect_timeout
+
+    def _choose(
+        self, asked: float, maximum: int | None, *, may_open: bool
+    ) -> Member[SendT, ReceiveT, ContextT] | Grow | None:
         usable = self.usable
         # A connection that is ending keeps its place until its hooks have run.
         ending = self._supervisor.places.registered - len(usable)
+        free = self.limits.max_connections - ending
         chosen = choose(
             [self.pending(member) for member in usable],
             opening=self.opening,
             waiting=self.waiting,
-            maximum=self.limits.max_connections - ending,
-            may_open=may_open,
+            maximum=free if maximum is None else min(maximum, free),
+            may_open=may_open and (not usable or self._may_grow(asked)),
+            may_wait=not usable or self._may_wait(asked),
         )
         if chosen is None and may_open:
             return Grow.WAIT  # for the place of one that is ending
         return usable[chosen] if isinstance(chosen, int) else chosen
 
-    async def _wait(self) -> None:
+    def _may_wait(self, asked: float) -> bool:
+        """Whether to wait for what is being opened, though there is a busy connection to use."""
+        in_time = trio.current_time() < self._patient_until(asked)
+        return in_time and self.waiting < self.limits.max_waiting
+
+    def _may_grow(self, asked: float) -> bool:
+        """Whether to open another connection, though there is a busy one to use."""
+        if self._openings:
+            return self._may_wait(asked)
+        rested = trio.current_time() >= self._rest_until
+        return rested and self.waiting < self.limits.max_waiting
+
+    def _patient_until(self, asked: float) -> float:
+        return min(asked, self._begun_at) + PATIENCE
+
+    def _why_none(self, since: int) -> Exception:
+        if self._failure is not None and self.failures > since:
+            return again(self._failure)
+        return ConnectTimeoutError(
+            errno.ETIMEDOUT,
+            f"no connection became free within {self.limits.connect_timeout:g} seconds: "
+            "all places are taken by connections that are ending",
+        )
+
+    async def _wait(self, asked: float, until: float) -> None:
+        """Wait until something has changed, to look again."""
+        if self.usable:
+            until = self._patient_until(asked)
         self.waiting += 1
         try:
-            await self._supervisor.changed.park()
+            with trio.move_on_at(until):
+                await self._supervisor.changed.park()
         finally:
             self.waiting -= 1
 
@@ -135,42 +192,58 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
 
     def open_one(self) -> None:
         """Begin to open a connection; the caller has seen that there is a place."""
-        self.opening += 1
-        self._start_opening(self._supervisor.places.reserve())
+        self._begun_at = trio.current_time()
+        # With a connection to fall back on there is no point in trying for long.
+        attempts = 1 if self.usable else self.limits.connect_attempts
+        opening = Opening(self._supervisor.places.reserve(), attempts, self._order)
+        self._openings.add(opening)
+        self._start_opening(opening)
 
-    def open_minimum(self) -> None:
-        """Begin to open what is missing to the minimum."""
-        missing = self.limits.min_connections - len(self.usable) - self.opening
-        free = self.limits.max_connections - self._supervisor.places.taken
-        for _ in range(min(missing, free)):
-            self.open_one()
-
-    def opened(self) -> None:
+    def opened(self, opening: Opening, member: Member[SendT, ReceiveT, ContextT]) -> None:
         """Note that a connection has been opened."""
-        self.opening -= 1
+        self._openings.discard(opening)
+        self._failed_in_row = 0
+        member.life.writer.on_progress = self._progress
+        if self._until_answered:
+            member.life.reader.on_progress = self._progress
         self.changed()
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, opening: Opening, error: Exception) -> None:
         """Note that a connection could not be opened; who has no other is told why."""
-        self.opening -= 1
-        self._failures += 1
+        self._openings.discard(opening)
+        opening.place.release()
+        self.failures += 1
+        self._failed = max(self._failed, opening.tried)
         self._failure = error
+        pause = pause_after(self._failed_in_row, self.limits)
+        self._failed_in_row += 1
+        self._rest_until = trio.current_time() + pause
         self.changed()
+
+    def gave_up(self, opening: Opening) -> None:
+        """Note that an opening was cancelled: nobody opens connections for this pool any more."""
+        self._openings.discard(opening)
+        opening.place.release()
+        self.close()
+
+    def _progress(self) -> None:
+        """Somebody who waits for a connection to open may find an idle one instead."""
+        if self.waiting:
+            self.changed()
 
     def changed(self) -> None:
         """Have everybody who waits look again."""
         self._supervisor.changed.unpark_all()
 
+    async def wait_changed(self) -> None:
+        """Wait until something about the connections has changed."""
+        await self._supervisor.changed.park()
+
     # Ending
 
     def close(self) -> None:
-        """Refuse senders from now on."""
+        """Refuse senders from now on, and give up what is being opened."""
         self.closed = True
+        for opening in self._openings:
+            opening.scope.cancel(reason="the client is closed")
         self.changed()
-
-
-def _again(error: Exception) -> Exception:
-    """Return an error for another waiter, with a traceback of its own."""
-    fresh = copy.copy(error)
-    fresh.__cause__ = error.__cause__
-    return fresh

@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 
 import trio
 from typing_extensions import TypeVar
@@ -18,7 +19,7 @@ from .._supervisor import Supervisor, open_plain_nursery
 from .._transport import Endpoint, TCPEndpoint, UnixEndpoint
 from ._client import logger
 from ._limits import ClientLimits
-from ._opening import Opener
+from ._opening import Opener, Opening
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
@@ -46,27 +47,22 @@ async def open_connection(
         ConnectError: with the decisive cause's errno and all causes.
         HandshakeError: TLS or the handshake failed.
     """
-    limits = limits if limits is not None else ClientLimits(connect_attempts=1)
+    limits = limits if limits is not None else ClientLimits()
     supervisor = Supervisor[SendT, ReceiveT, ContextT](
         as_protocol(protocol), Side.CLIENT, limits, logger=logger
     )
     place = supervisor.places.reserve()
     try:
-        member = await Opener(supervisor, [endpoint], limits).open(place)
+        opening = Opening(place, attempts=1, order=count())
+        member = await Opener(supervisor, [endpoint], limits).open(opening)
     except BaseException:
         place.release()
         raise
     async with open_plain_nursery() as nursery:
         left = trio.Event()
         nursery.start_soon(supervisor.attend, member, left.wait)
-        try:
-            yield member.connection
-            await member.connection.aclose()
-        except BaseException:
-            nursery.cancel_scope.cancel(reason="the block failed")
-            raise
-        finally:
-            left.set()
+        yield member.connection
+        left.set()
 
 
 def open_tcp_connection(

@@ -10,8 +10,9 @@ import trio
 from typing_extensions import TypeVar
 
 from .._connection import Cause, Connection
-from .._supervisor import LOOKS, IdleWatch
+from .._supervisor import LOOKS, IdleWatch, Member
 from ._limits import ClientLimits
+from ._opening import pause_after
 from ._pool import Pool
 
 SendT = TypeVar("SendT")
@@ -20,7 +21,7 @@ ContextT = TypeVar("ContextT", default=None)
 
 
 class Upkeep(Generic[SendT, ReceiveT, ContextT]):
-    """Looks after a pool from time to time.
+    """Looks after a pool.
 
     Parameters:
         pool: what it looks after.
@@ -30,57 +31,79 @@ class Upkeep(Generic[SendT, ReceiveT, ContextT]):
     def __init__(self, pool: Pool[SendT, ReceiveT, ContextT], limits: ClientLimits) -> None:
         self._pool = pool
         self._limits = limits
-        self._idle = IdleWatch[Connection[SendT, ReceiveT, ContextT]]()
-        self._spreads: WeakKeyDictionary[Connection[SendT, ReceiveT, ContextT], float] = (
+        self._lifetimes: WeakKeyDictionary[Connection[SendT, ReceiveT, ContextT], float] = (
             WeakKeyDictionary()
         )
-        self._retiring: dict[Connection[SendT, ReceiveT, ContextT], object] = {}
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two looks."""
-        times = [self._limits.idle_timeout, self._limits.max_lifetime]
-        shortest = min((time for time in times if time is not None), default=None)
-        return shortest / LOOKS if shortest is not None else self._limits.max_backoff
 
     async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            self._pool.open_minimum()
-            await trio.sleep(self.interval)
-            self._finish_retiring()
-            if self._limits.max_lifetime is not None:
-                self._retire_aged(trio.current_time(), self._limits.max_lifetime)
+        """Do what the limits ask for until cancelled."""
+        async with trio.open_nursery() as nursery:
+            if self._limits.min_connections:
+                nursery.start_soon(self._keep_minimum)
             if self._limits.idle_timeout is not None:
-                self._retire_idle()
+                nursery.start_soon(self._retire_idle, self._limits.idle_timeout)
+            if self._limits.max_lifetime is not None:
+                nursery.start_soon(self._retire_aged, self._limits.max_lifetime, nursery)
 
-    def _retire_aged(self, now: float, lifetime: float) -> None:
-        """Give the aged no more messages; they are closed when nothing moves on them any more."""
-        for member in self._pool.usable:
-            spread = self._spreads.setdefault(member.connection, 0.9 + random.random() / 5)  # noqa: S311
-            if now >= member.since + lifetime * spread:
-                member.life.end(Cause.AGED)
-                self._retiring[member.connection] = member.life.activity
+    # The minimum
 
-    def _finish_retiring(self) -> None:
-        members = self._pool.members
-        for connection, activity in list(self._retiring.items()):
-            member = members.get(connection)
-            if member is None:
-                del self._retiring[connection]
-            elif activity == member.life.activity and not self._pool.pending(member):
-                member.life.finish(Cause.AGED)
-                del self._retiring[connection]
-            else:
-                self._retiring[connection] = member.life.activity
+    async def _keep_minimum(self) -> None:
+        """Refill at once; but with pauses where connections fail, or do not last."""
+        refills = 0
+        latest = float("-inf")
+        while True:
+            if self._pool.missing > 0:
+                if trio.current_time() - latest > self._limits.max_backoff:
+                    refills = 0
+                elif refills:
+                    await trio.sleep(pause_after(refills - 1, self._limits))
+                refills += 1
+                latest = trio.current_time()
+                for _ in range(self._pool.missing):
+                    self._pool.open_one()
+            await self._pool.wait_changed()
 
-    def _retire_idle(self) -> None:
-        members = {member.connection: member for member in self._pool.usable}
-        idle = self._idle.look([(c, member.life.activity) for c, member in members.items()])
-        spare = len(members) - self._limits.min_connections
-        # The youngest go first: selection prefers the oldest, so those are the ones in use.
-        for connection in [c for c in reversed(idle) if not self._pool.pending(members[c])]:
-            if spare <= 0:
-                return
-            spare -= 1
-            members[connection].life.finish(Cause.IDLE)
+    # The idle
+
+    async def _retire_idle(self, timeout: float) -> None:
+        watch = IdleWatch[Connection[SendT, ReceiveT, ContextT]]()
+        while True:
+            members = {member.connection: member for member in self._pool.usable}
+            idle = watch.look([(c, member.life.activity) for c, member in members.items()])
+            spare = len(members) - self._limits.min_connections
+            # The youngest go first: selection prefers the oldest, so those are the ones in use.
+            free = [c for c in reversed(idle) if not self._pool.pending(members[c])]
+            for connection in free[: max(0, spare)]:
+                members[connection].life.finish(Cause.IDLE)
+            await trio.sleep(timeout / LOOKS)
+
+    # The aged
+
+    async def _retire_aged(self, lifetime: float, nursery: trio.Nursery) -> None:
+        """Retire each connection when its time has come, give or take a tenth."""
+        while True:
+            now = trio.current_time()
+            # One that is opened during the sleep is due no sooner.
+            wake = now + 0.9 * lifetime
+            for member in self._pool.usable:
+                due = member.since + self._lifetime(member, lifetime)
+                if due <= now:
+                    member.life.end(Cause.AGED)  # It gets no more messages from here on.
+                    nursery.start_soon(self._retire, member)
+                else:
+                    wake = min(wake, due)
+            self._pool.changed()
+            await trio.sleep_until(wake)
+
+    def _lifetime(self, member: Member[SendT, ReceiveT, ContextT], lifetime: float) -> float:
+        spread = 0.9 + random.random() / 5  # noqa: S311 - spreads load, keeps no secret
+        return self._lifetimes.setdefault(member.connection, lifetime * spread)
+
+    async def _retire(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        """Close a connection when nothing moves on it any more, or ``drain_timeout`` is over."""
+        with trio.move_on_after(self._limits.drain_timeout):
+            activity: object = None
+            while activity != member.life.activity or self._pool.pending(member):
+                activity = member.life.activity
+                await trio.sleep(self._limits.drain_timeout / LOOKS)
+        member.life.finish(Cause.AGED)

@@ -1,7 +1,8 @@
 """A connection: a nursery with a reader and a writer task, linked to its user by channels.
 
 ``_connection`` is what users see, ``_life`` runs it, ``_reader`` and ``_writer`` are its halves,
-``_outbox`` is what the writer has to send. ``_budget`` and ``_rate`` bound many connections together.
+``_outbox`` is what the writer has to send. ``_budget`` and ``_rate`` bound many connections
+together.
 """
 
 from ._budget import MemoryBudget, Share
@@ -11,6 +12,7 @@ from ._life import Life, cause_of
 from ._limits import ConnectionLimits
 from ._rate import TokenBucket
 from ._statistics import ConnectionStatistics
+from ._writer import again
 
 __all__ = [
     "Cause",
@@ -22,5 +24,6 @@ __all__ = [
     "MemoryBudget",
     "Share",
     "TokenBucket",
+    "again",
     "cause_of",
 ]

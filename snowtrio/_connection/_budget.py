@@ -1,8 +1,8 @@
 """One bound in bytes over many connections, shared fairly (row B11).
 
-Half of the budget is dealt out evenly: whatever the others do, each connection may hold its share of
-that half. The other half is lent to whoever asks while it lasts. So the whole is never exceeded by
-more than one read or message a connection, and nobody starves.
+Half of the budget is dealt out evenly: whatever the others do, each connection may hold its share
+of that half. The other half is lent to whoever asks while it lasts. So the whole is never exceeded
+by more than one read or message a connection, and nobody starves.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class MemoryBudget:
         """Take back all that a connection held."""
         self._shares -= 1
         self.note(-share.held)
+        self._freed.unpark_all()  # One that held nothing still makes the others' shares larger.
 
 
 class Share:

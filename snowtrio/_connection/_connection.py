@@ -86,7 +86,8 @@ class Connection(
         that it arrived. A message that was accepted and does not reach the kernel goes to the
         ``purge`` hook (row B5).
 
-        Cancelled, it has accepted nothing. It waits, and is a checkpoint, only when the outbox is full.
+        Cancelled, it has accepted nothing. It waits, and is a checkpoint, only when the outbox is
+        full.
 
         Raises:
             LocalProtocolError: the message cannot be encoded; the connection lives.
@@ -124,20 +125,22 @@ class Connection(
     async def send_eof(self) -> None:
         """Send what was accepted, then end our direction; receiving goes on (row P5).
 
-        Idempotent; a later `send` raises.
+        From the call on nothing more is accepted. Idempotent; cancelled, it can be called again.
 
         Raises:
             LocalProtocolError: the transport cannot, as TLS cannot; nothing has changed.
+            ConnectionLostError: the connection broke before.
+            ConnectionClosedError: our side closed it.
         """
         if not self._life.transport.can_send_eof:
             raise LocalProtocolError("this connection cannot end one direction alone (TLS?)")
         if self._eof_sent:
             await trio.lowlevel.checkpoint()
             return
-        await self._writer.flush()
+        if self._life.closing:
+            raise ConnectionClosedError("this side closed the connection")
+        await self._writer.send_eof()
         self._eof_sent = True
-        self._writer.refuse(ConnectionClosedError("this side has sent its end of input"))
-        await self._life.transport.send_eof()
 
     # Receiving
 
@@ -159,13 +162,9 @@ class Connection(
 
     async def receive_batch(self) -> list[ReceiveT]:
         """Return everything that is there, at least one message (row B1); raises as `receive`."""
-        reader = self._reader
-        if not reader.ready:
+        if not self._reader.ready:
             self._writer.new_turn()
-            await reader.take_batch()
-        batch = list(reader.ready)
-        reader.ready.clear()
-        return batch
+        return await self._reader.receive_batch()
 
     async def batches(self) -> AsyncIterator[list[ReceiveT]]:
         """Iterate over batches until the peer ends its input."""
@@ -186,9 +185,9 @@ class Connection(
     def switch(self, codec: Codec[SendT, ReceiveT]) -> None:
         """Speak another codec from here on, in both directions.
 
-        What was received and not decoded goes to the new codec. A codec whose last message is a
-        boundary stops there by itself (`ReceiveBuffer.pause`); with any other, messages that had
-        been decoded before the call are still the old codec's.
+        What was received and not decoded goes to the new codec at once. A codec whose last message
+        is a boundary stops there by itself (`ReceiveBuffer.pause`); with any other, all whole
+        frames that one read brought are still the old codec's.
         """
         coder = codec.start(self._side, self._context)
         self._writer.coder = coder

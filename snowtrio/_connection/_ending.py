@@ -45,10 +45,12 @@ class Ending(Generic[SendT]):
         cause: why it ended.
         error: the exception behind it, if there is one.
         unsent: messages that were accepted and of which the kernel got nothing, in order.
-        in_doubt: the message of which the kernel got a part, None if there is none.
+        in_doubt: messages that the peer may have or not, in order. On a socket at most one, of
+            which the kernel got a part; on TLS and other streams, which do not say how far a send
+            came, those of the slice (16 KiB) that was being sent.
     """
 
     cause: Cause
     error: BaseException | None
     unsent: tuple[SendT, ...]
-    in_doubt: SendT | None
+    in_doubt: tuple[SendT, ...]

@@ -1,12 +1,13 @@
 """The life of a connection: its nursery, its two tasks, and its end.
 
 `Life` is what the supervisor holds; `Connection` is what users see of it. The order of the end is
-always the same, whatever the cause: receive no more, send what was accepted (to a deadline), say the
-end, read and discard for a bounded while, close the socket.
+always the same, whatever the cause: receive no more, send what was accepted (to a deadline), say
+the end, read and discard for a bounded while, close the socket.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic
 
@@ -29,6 +30,8 @@ from ._writer import Writer
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT")
+
+logger = logging.getLogger("snowtrio.connection")
 
 
 class Life(Generic[SendT, ReceiveT]):
@@ -62,6 +65,7 @@ class Life(Generic[SendT, ReceiveT]):
         self._counters = counters = Counters()
         self._share = share
         self._eof_is_departure = eof_is_departure
+        self._departed = False
         self.writer = Writer[SendT](
             transport,
             coder,
@@ -83,17 +87,21 @@ class Life(Generic[SendT, ReceiveT]):
         )
         self._cause: Cause | None = None
         self._error: BaseException | None = None
-        self._closing = False
+        self.closing = False
+        """Whether our side has begun to close it."""
         self._closed = trio.Event()
         self._scope = trio.CancelScope()
         self._body_scope = trio.CancelScope()
+        self._patience = trio.CancelScope()
         if share is not None:
             share.charge(len(buffer))
 
     @property
     def usable(self) -> bool:
         """Whether new messages can be given to it: neither side has begun to end it."""
-        return self._cause is None and not self.reader.eof and self.writer.refusal is None
+        reader = self.reader
+        ended = reader.eof or reader.error is not None
+        return self._cause is None and not ended and self.writer.refusal is None
 
     # Running
 
@@ -109,28 +117,45 @@ class Life(Generic[SendT, ReceiveT]):
                     nursery.start_soon(self.reader.run)
                     nursery.start_soon(self.writer.run)
                     failure = await self._run_body(body)
-                    await self.aclose()
+                    await self._close_in_order()
         finally:
-            await self._close_at_once()
-            self._settle()
+            # Where `aclose` has done all this, nothing is left to do.
+            self._refuse()
+            self.closing = True
+            try:
+                await self._close_transport_at_once()
+            finally:
+                self._settle()
         return failure
 
     async def _run_body(self, body: Callable[[], Awaitable[None]]) -> BaseException | None:
         try:
             with self._body_scope:
                 await body()
-        except Exception as error:  # noqa: BLE001 - whoever runs this life decides what it means
-            self.end(cause_of(error), error)
+        except Exception as error:  # whoever runs this life decides what it means
+            cause = cause_of(error) if self._parting else Cause.HANDLER_ERROR
+            self.end(self._done if cause is Cause.DONE else cause, error)
             return error
-        self.end(Cause.PEER_CLOSED if self.reader.eof else Cause.DONE)
+        self.end(self._done)
         return None
+
+    @property
+    def _done(self) -> Cause:
+        return Cause.PEER_CLOSED if self.reader.eof else Cause.DONE
+
+    @property
+    def _parting(self) -> bool:
+        """Whether this connection has begun to end: if not, an error tells of another one's end."""
+        return self._cause is not None or self.reader.done.is_set()
 
     def _settle(self) -> None:
         """Make the account, once everything has stopped."""
-        in_doubt, unsent = self.writer.outbox.give_up()
+        in_doubt, unsent = self.writer.outbox.give_up(self.transport.at_risk)
         if self._share is not None:
             self._share.close()
-        self.ending = Ending(self._cause or Cause.CANCELLED, self._error, tuple(unsent), in_doubt)
+        cause = self._cause or Cause.CANCELLED
+        self.ending = Ending(cause, self._error, tuple(unsent), tuple(in_doubt))
+        self._closed.set()
 
     # Ending
 
@@ -142,6 +167,8 @@ class Life(Generic[SendT, ReceiveT]):
     def cut(self, cause: Cause) -> None:
         """End it at once, sending and waiting no more."""
         self.end(cause)
+        self.reader.close()
+        self._refuse()
         self._scope.cancel(reason=f"the connection is cut: {cause.value}")
 
     def finish(self, cause: Cause) -> None:
@@ -150,32 +177,57 @@ class Life(Generic[SendT, ReceiveT]):
         self._body_scope.cancel(reason=f"the connection ends: {cause.value}")
 
     def _lost(self, error: Exception) -> None:
+        self._departed = True
         self.end(cause_of(error), error)
-        self.writer.refuse(error)
+        self.writer.lose(error)
         self.reader.fail(error)
-        self._body_scope.cancel(reason=f"the peer is gone: {error}")
+        if not self.closing:  # Who closes already goes on to its end.
+            self._body_scope.cancel(reason=f"the peer is gone: {error}")
 
     def _peer_ended(self) -> None:
         if self._eof_is_departure:
+            self._departed = True
             self.end(Cause.PEER_CLOSED)
             self._body_scope.cancel(reason="the peer has ended its input")
 
-    async def aclose(self) -> None:
-        """Close in order; whoever comes second waits for the first. Cancelled, it closes at once."""
-        if self._closing:
-            await self._closed.wait()
-            return
-        self._closing = True
-        self.end(Cause.CLOSED)
-        try:
+    def _refuse(self) -> None:
+        """Accept and read nothing more; whoever waits is told at once.
+
+        What came before the peer departed stays for its receiver, as does the reason.
+        """
+        if self._departed:
+            self.reader.stop("the peer is gone")
+        else:
             self.reader.close()
-            self.writer.refuse(ConnectionClosedError("this side closed the connection"))
-            await self._send_the_rest()
-            await self.reader.done.wait()
-            await self._say_the_end()
-        finally:
-            self.writer.cancel("the connection is closed")
-            await self._close_transport()
+        self.writer.refuse(ConnectionClosedError("this side closed the connection"))
+
+    async def aclose(self) -> None:
+        """Close in order; who comes second waits for the first. Cancelled, it closes at once."""
+        self.end(Cause.CLOSED)
+        self.reader.close()
+        await self._close_in_order()
+
+    async def _close_in_order(self) -> None:
+        if self.closing:
+            await self._wait_closed()
+            return
+        self.closing = True
+        self._refuse()
+        with self._patience:
+            try:
+                await self._send_the_rest()
+                await self.reader.done.wait()
+                await self._say_the_end()
+            finally:
+                self.writer.cancel("the connection is closed")
+                await self._close_transport()
+
+    async def _wait_closed(self) -> None:
+        try:
+            await self._closed.wait()
+        except trio.Cancelled:
+            self._patience.cancel(reason="somebody who waits for the close was cancelled")
+            raise
 
     async def _send_the_rest(self) -> None:
         with trio.move_on_after(self.limits.drain_timeout) as scope:
@@ -185,24 +237,27 @@ class Life(Generic[SendT, ReceiveT]):
             await self.writer.done.wait()
 
     async def _say_the_end(self) -> None:
-        if self.writer.outbox.count == 0 and self.limits.linger_timeout > 0:
+        said_all = self.writer.outbox.count == 0 and self.writer.lost is None
+        if said_all and self.limits.linger_timeout > 0:
             with trio.move_on_after(self.limits.linger_timeout):
                 await self.transport.finish()
-
-    async def _close_at_once(self) -> None:
-        """Make sure of the socket, where a cancellation came before or in the midst of `aclose`."""
-        if not self._closed.is_set():
-            with trio.CancelScope() as at_once:
-                at_once.cancel(reason="the connection was cancelled")
-                await self._close_transport()
 
     async def _close_transport(self) -> None:
         try:
             # TLS sends its closing alert here, to a peer that may not be reading.
             with trio.move_on_after(self.limits.drain_timeout):
                 await self.transport.aclose()
+        except Exception:  # from a stream that cannot even be closed
+            logger.debug("closing a transport failed", exc_info=True)
         finally:
             self._closed.set()
+
+    async def _close_transport_at_once(self) -> None:
+        """Make sure of the socket, where a cancellation came before or in the midst of `aclose`."""
+        if not self._closed.is_set():
+            with trio.CancelScope(shield=True) as at_once:
+                at_once.cancel(reason="the connection was cancelled")
+                await self._close_transport()
 
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of this moment."""
@@ -228,6 +283,8 @@ class Life(Generic[SendT, ReceiveT]):
 
 def cause_of(error: BaseException) -> Cause:
     """Return the cause that an error stands for."""
+    if isinstance(error, trio.EndOfChannel):
+        return Cause.DONE
     if isinstance(error, StalledError):
         return Cause.STALLED
     if isinstance(error, RemoteProtocolError):

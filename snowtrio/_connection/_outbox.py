@@ -1,8 +1,9 @@
 """What a connection has accepted and not yet handed over: messages beside their bytes.
 
-Synchronous and without I/O. Messages gather in the *open* batch; the writer *seals* it and sends its
-bytes, while the next one gathers. A message leaves when the kernel has its last byte, and until then
-is kept, so that at the end every message can be told apart: handed over, in doubt, never touched.
+Synchronous and without I/O. Messages gather in the *open* batch; the writer *seals* it and sends
+its bytes, while the next one gathers. A message leaves when the kernel has its last byte, and until
+then is kept, so that at the end every message can be told apart: handed over, in doubt, never
+touched.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Batch(Generic[SendT]):
         """Note that the kernel took `size` bytes more; return how many messages that completed."""
         self.taken += size
         completed = 0
+        # Messages without bytes are done when those before them are.
         while self.chunks and self.taken >= len(self.chunks[0]):
             self.taken -= len(self.chunks.popleft())
             self.messages.popleft()
@@ -110,11 +112,21 @@ class Outbox(Generic[SendT]):
             self._sealed = None
         return completed
 
-    def give_up(self) -> tuple[SendT | None, list[SendT]]:
-        """Empty the outbox; return the message in doubt, if any, and those never touched, in order."""
-        batches = [batch for batch in (self._sealed, self._open) if batch is not None]
-        unsent = [message for batch in batches for message in batch.messages]
-        in_doubt = unsent.pop(0) if batches and batches[0].taken else None
+    def give_up(self, at_risk: int = 0) -> tuple[list[SendT], list[SendT]]:
+        """Empty the outbox; return the messages in doubt and those never touched, each in order.
+
+        Parameters:
+            at_risk: bytes beyond those known to be taken that may have gone as well.
+        """
+        in_doubt: list[SendT] = []
+        unsent: list[SendT] = []
+        reached = at_risk
+        for batch in (self._sealed, self._open):
+            if batch is not None:
+                reached += batch.taken
+                for message, data in zip(batch.messages, batch.chunks, strict=True):
+                    (in_doubt if reached > 0 else unsent).append(message)
+                    reached -= len(data)
         self._open = self._sealed = None
         self.count = self.size = 0
         return in_doubt, unsent

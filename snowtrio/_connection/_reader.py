@@ -1,14 +1,14 @@
 """The reading half of a connection: the task that reads ahead, the inbox, and its receiver.
 
-One read, one decode, one channel item: the batch is the unit. The channel has no room of its own, so
-the reader holds at most the batch that it waits to hand over, while the receiver works through the
-one before; together they are what ``max_inbox_messages`` bounds.
+One read, one decode, one channel item: the batch is the unit. The channel has no room of its own,
+so the reader holds at most the batch that it waits to hand over, while the receiver works through
+the one before; together they are what ``max_inbox_messages`` bounds.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -28,7 +28,7 @@ from ._budget import Share
 from ._limits import ConnectionLimits
 from ._rate import TokenBucket
 from ._statistics import Counters
-from ._writer import as_lost
+from ._writer import again, as_lost
 
 ReceiveT = TypeVar("ReceiveT")
 
@@ -67,6 +67,8 @@ class Reader(Generic[ReceiveT]):
         self.error: Exception | None = None
         """What ended the input, None for a clean end."""
         self.eof = False
+        self.on_progress: Callable[[], None] | None = None
+        """Called when messages have come, where anybody wants to know."""
         self.done = trio.Event()
         self._transport = transport
         self._coder = coder
@@ -76,8 +78,10 @@ class Reader(Generic[ReceiveT]):
         self._bucket = bucket
         self._on_eof = on_eof
         self._on_loss = on_loss
-        self._decoding: Iterator[ReceiveT] | None = None
+        self._switches = 0
         self._switched = trio.lowlevel.ParkingLot()
+        self._waiting = trio.CancelScope()
+        self._delay = 0.0
         self._deliver, self._inbox = trio.open_memory_channel[list[ReceiveT] | Exception](0)
         self._in_hand: list[ReceiveT] | Exception | None = None
         self._guard = BusyGuard("another task is receiving from this connection")
@@ -89,44 +93,61 @@ class Reader(Generic[ReceiveT]):
     async def receive(self) -> ReceiveT:
         """Return the next message."""
         if not self.ready or self._closed:
-            await self.take_batch()
+            await self._take_batch()
         return self.ready.popleft()
 
-    async def take_batch(self) -> None:
+    async def receive_batch(self) -> list[ReceiveT]:
+        """Return all that is there, at least one message."""
+        if not self.ready or self._closed:
+            await self._take_batch()
+        batch = list(self.ready)
+        self.ready.clear()
+        return batch
+
+    async def _take_batch(self) -> None:
         """Move the next batch from the inbox to `ready`."""
         with self._guard:
             if self._closed:
                 raise ConnectionClosedError("this side closed the connection")
-            try:
-                item = await self._next_item()
-            except trio.EndOfChannel:
-                if self._in_hand is None:
-                    raise self._end() from None
-                item, self._in_hand = self._in_hand, None
-            except trio.ClosedResourceError:
-                raise ConnectionClosedError("this side closed the connection") from None
+            item = await self._next_item()
+        if item is None:
+            raise self._end()
         if isinstance(item, Exception):
             raise item
         self.ready.extend(item)
 
-    async def _next_item(self) -> list[ReceiveT] | Exception:
+    async def _next_item(self) -> list[ReceiveT] | Exception | None:
+        """Return what the reader hands over next, None at the end."""
         try:
             return self._inbox.receive_nowait()
         except trio.WouldBlock:
+            pass
+        except trio.EndOfChannel:
+            return self._last_item()
+        try:
             return await self._inbox.receive()
+        except trio.EndOfChannel:
+            return self._last_item()
+        except trio.ClosedResourceError:
+            raise ConnectionClosedError("this side closed the connection") from None
+
+    def _last_item(self) -> list[ReceiveT] | Exception | None:
+        item, self._in_hand = self._in_hand, None
+        return item
 
     def _end(self) -> Exception:
         """Return what says that no more comes; the same however often it is asked."""
         if self.error is None:
             return trio.EndOfChannel("the peer has ended its input")
-        return self.error.with_traceback(None)
+        return again(self.error)
 
     def switch(self, coder: Codec[Any, ReceiveT]) -> None:
-        """Decode what comes from here on with another coder."""
+        """Decode what has not been decoded with another coder, from here on."""
         self._coder = coder
-        self._decoding = None
+        self._switches += 1
         self.buffer.resume()
         self._switched.unpark_all()
+        self._waiting.cancel(reason="the bytes that are left are another codec's")
 
     # The task
 
@@ -137,20 +158,25 @@ class Reader(Generic[ReceiveT]):
                 await self._read_on()
                 self._at_eof()
                 await self._deliver_all(self._coder.decode_eof(self.buffer))
-        except TruncatedError as error:
-            if self.buffer or not self._coder.ends_itself:
-                self.error = error
-            self._at_eof()
-        except RemoteProtocolError as error:
-            self.error = error
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self.error = as_lost(error)
-            self._on_loss(self.error)
-        except Exception as error:  # noqa: BLE001 - a codec's own mistake ends its connection only
-            self.error = error
+        except trio.Cancelled:
+            self.close()  # Cut: nobody is to take this for the peer's end of input.
+            raise
+        except Exception as error:  # a codec's own mistake ends its connection only
+            if not self._closed:  # Otherwise the error is that nobody takes anything any more.
+                self._failed(error)
         finally:
             self._deliver.close()
             self.done.set()
+
+    def _failed(self, error: Exception) -> None:
+        self.error = error
+        if isinstance(error, TruncatedError):
+            self._at_eof()
+        elif isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)) and not (
+            isinstance(error, RemoteProtocolError)
+        ):
+            self.error = as_lost(error)
+            self._on_loss(self.error)
 
     def _at_eof(self) -> None:
         self.eof = True
@@ -160,9 +186,9 @@ class Reader(Generic[ReceiveT]):
         while True:
             if self.buffer:
                 await self._decode()
-            if self._share is not None and not self._share.allows:
-                await self._wait_for_memory(self._share)
-            data = await self._transport.receive_some(self._limits.receive_size)
+            data = await self._read()
+            if data is None:
+                continue
             if not data:
                 return
             self.buffer.append(data)
@@ -171,40 +197,67 @@ class Reader(Generic[ReceiveT]):
             if self._share is not None:
                 self._share.charge(len(data))
             if self._bucket is not None:
-                await self._slow_down(self._bucket, len(data))
+                self._delay = self._bucket.spend(len(data), trio.current_time())
+
+    async def _read(self) -> bytes | None:
+        """Wait for bytes; None where those that are there have become another codec's meanwhile."""
+        if not self.buffer:
+            return await self._read_when_allowed()
+        with trio.CancelScope() as self._waiting:
+            return await self._read_when_allowed()
+        return None
+
+    async def _read_when_allowed(self) -> bytes:
+        if self._delay > 0:
+            self._counters.rate_limited += 1
+            await trio.sleep(self._delay)
+            self._delay = 0.0
+        if self._share is not None and not self._share.allows:
+            await self._wait_for_memory(self._share)
+        try:
+            return await self._transport.receive_some(self._limits.receive_size)
+        except TruncatedError:
+            if self.buffer or not self._coder.ends_itself:
+                raise
+            return b""
 
     async def _decode(self) -> None:
+        """Decode what is there, with a new coder too if the old one is replaced on the way."""
         before = len(self.buffer)
         while True:
+            switches = self._switches
             try:
                 await self._deliver_all(self._coder.decode(self.buffer))
             except SkippedMessageError as error:
                 self._counters.messages_skipped += 1
                 await self._hand_over(error)
                 continue
-            if not self.buffer.paused:
+            if self.buffer.paused:
+                await self._switched.park()
+            elif self._switches == switches:
                 break
-            await self._switched.park()
         if self._share is not None:
             self._share.charge(len(self.buffer) - before)
 
     async def _deliver_all(self, messages: Iterable[ReceiveT]) -> None:
         """Hand over in batches; what was decoded before an error is delivered before it."""
-        self._decoding = decoding = iter(messages)
+        decoding = iter(messages)
         size = self._limits.max_inbox_messages // 2
         failure: Exception | None = None
-        while failure is None and self._decoding is decoding:
+        more = True
+        while more and failure is None:
             batch: list[ReceiveT] = []
             try:
                 batch.extend(islice(decoding, size))
-            except Exception as error:  # noqa: BLE001 - raised again below, after the batch
+            except Exception as error:  # raised again below, after the batch
                 failure = error
+            more = len(batch) == size
             if batch:
                 self._counters.batches_received += 1
                 self._counters.messages_received += len(batch)
+                if self.on_progress is not None:
+                    self.on_progress()
                 await self._hand_over(batch)
-            if len(batch) < size:
-                break
         if failure is not None:
             raise failure
 
@@ -223,11 +276,6 @@ class Reader(Generic[ReceiveT]):
             await share.wait()
         if scope.cancelled_caught:
             raise StalledError("no memory left in the budget for an unfinished message")
-
-    async def _slow_down(self, bucket: TokenBucket, size: int) -> None:
-        if (delay := bucket.spend(size, trio.current_time())) > 0:
-            self._counters.rate_limited += 1
-            await trio.sleep(delay)
 
     # The end
 

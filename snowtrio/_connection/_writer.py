@@ -2,8 +2,8 @@
 
 A message goes the short way when it can: nothing queued and nothing else to answer, so the socket
 gets it at once and no other task is woken. Otherwise it gathers in the outbox's open batch. The
-batch itself is what goes through the channel to the writer, once, when it is opened; the writer runs
-on the next pass of the run loop and takes all that has gathered by then in one write.
+batch itself is what goes through the channel to the writer, once, when it is opened; the writer
+runs on the next pass of the run loop and takes all that has gathered by then in one write.
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ class Writer(Generic[SendT]):
         self.outbox = outbox
         self.refusal: Exception | None = None
         """Why nothing more is accepted, once that is so."""
+        self.lost: Exception | None = None
+        """What broke the transport, if anything did."""
+        self.on_progress: Callable[[], None] | None = None
+        """Called when the kernel has taken something, where anybody wants to know."""
         self.done = trio.Event()
         self._transport = transport
         self._counters = counters
@@ -82,9 +86,8 @@ class Writer(Generic[SendT]):
         try:
             for message in messages:
                 if not self._has_room():
-                    if opened is not None:
-                        self._post.send_nowait(opened)
-                        opened = None
+                    self._hand_to_task(opened)
+                    opened = None
                     await self._wait_for_room()
                 data = self.coder.encode(message)
                 self._counters.messages_accepted += 1
@@ -100,8 +103,21 @@ class Writer(Generic[SendT]):
         await trio.lowlevel.checkpoint()
         while self._counters.messages_sent < target:
             if self.done.is_set():
-                self._check()
+                self._raise_why_not_sent()
             await self._progress.park()
+
+    async def send_eof(self) -> None:
+        """Accept nothing more, wait until the kernel has all, and end our direction."""
+        self.refuse(ConnectionClosedError("this side has sent its end of input"))
+        await self.done.wait()
+        if self.outbox.count or self.lost is not None:
+            self._raise_why_not_sent()
+        try:
+            await self._transport.send_eof()
+        except trio.BrokenResourceError as error:
+            raise again(self._lost(error)) from error
+        except trio.ClosedResourceError as error:
+            raise as_lost(error) from error
 
     def new_turn(self) -> None:
         """Note that the handler took up new input: its next answer may go the short way."""
@@ -118,8 +134,7 @@ class Writer(Generic[SendT]):
                 self._counters.messages_sent += 1
                 return
         self._counters.messages_accepted += 1
-        if opened := self._put(message, data, taken):
-            self._post.send_nowait(opened)
+        self._hand_to_task(self._put(message, data, taken))
 
     def _put(self, message: SendT, data: bytes, taken: int = 0) -> Batch[SendT] | None:
         opened = self.outbox.put(message, data, taken)
@@ -131,28 +146,41 @@ class Writer(Generic[SendT]):
         try:
             taken = self._transport.send_nowait(data)
         except trio.BrokenResourceError as error:
-            raise self._lost(error) from error
+            raise again(self._lost(error)) from error
         self._counted(taken)
         return taken
 
     def _push(self, opened: Batch[SendT]) -> None:
-        """Send a new batch at once if nothing is before it, and leave the rest to the writer."""
-        if self.outbox.in_flight:
-            self._post.send_nowait(opened)
+        """Send a new batch at once if nothing is before it, and leave the rest to the writer.
+
+        Once a turn, as with single messages: a task that only sends must come to a full outbox, and
+        so to a checkpoint, however fast the peer takes it all.
+        """
+        if self._sent_this_turn or self.outbox.in_flight or self.refusal is not None:
+            self._hand_to_task(opened)
             return
+        self._sent_this_turn = True
         self.outbox.seal()
         while opened.chunks:
             view = opened.gather()
             try:
-                taken = self._transport.send_nowait(view)
+                taken = self._transport.send_nowait(view) if view else 0
             except trio.BrokenResourceError as error:
                 self._lost(error)
                 return
-            if taken:
-                self._advance(taken)
+            self._advance(taken)
             if taken < len(view):
-                self._post.send_nowait(opened)
+                self._hand_to_task(opened)
                 return
+
+    def _hand_to_task(self, opened: Batch[SendT] | None) -> None:
+        """Have the writer send a batch that was opened just now.
+
+        Where the connection ended while its messages were being made, it is past sending and they
+        stay for the account.
+        """
+        if opened is not None and self.refusal is None:
+            self._post.send_nowait(opened)
 
     def _has_room(self) -> bool:
         """Whether a message can be accepted without waiting, and nobody waits before it."""
@@ -178,6 +206,11 @@ class Writer(Generic[SendT]):
         if self.refusal is not None:
             raise again(self.refusal)
 
+    def _raise_why_not_sent(self) -> None:
+        if self.lost is not None:
+            raise again(self.lost)
+        self._check()
+
     # The task
 
     async def run(self) -> None:
@@ -186,7 +219,7 @@ class Writer(Generic[SendT]):
             with self._scope:
                 async for batch in self._posted:
                     await self._send_batch(batch)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        except Exception as error:  # a stream may break in ways of its own
             self._lost(error)
         finally:
             self.done.set()
@@ -197,6 +230,8 @@ class Writer(Generic[SendT]):
             self.outbox.seal()
         while batch.chunks:
             view = batch.gather()
+            if not view:
+                self._advance(0)
             while view:
                 taken = await self._transport.send_some(view)
                 view = view[taken:]
@@ -210,16 +245,18 @@ class Writer(Generic[SendT]):
             self._share.charge(-taken)
         if self._progress:
             self._progress.unpark_all()
+        if self.on_progress is not None:
+            self.on_progress()
 
     def _counted(self, taken: int) -> None:
-        self._counters.bytes_sent += taken
-        self._counters.writes += 1
+        if taken:
+            self._counters.bytes_sent += taken
+            self._counters.writes += 1
 
     def _lost(self, error: Exception) -> Exception:
-        lost = as_lost(error)
-        self.refuse(lost)
-        self._on_loss(lost)
-        return lost
+        self.lost = as_lost(error)
+        self._on_loss(self.lost)
+        return self.lost
 
     # The end
 
@@ -229,6 +266,12 @@ class Writer(Generic[SendT]):
             self.refusal = reason
         self._post.close()
         self._progress.unpark_all()
+
+    def lose(self, error: Exception) -> None:
+        """Send and accept nothing more: the transport is broken."""
+        self.lost = error
+        self.refuse(error)
+        self.cancel("the connection is lost")
 
     def cancel(self, reason: str) -> None:
         """Stop the task where it is."""
@@ -246,14 +289,22 @@ def as_lost(error: Exception) -> Exception:
             return inner
         inner = inner.__cause__
     if isinstance(error, trio.ClosedResourceError):
-        return ConnectionClosedError(str(error) or "this side closed the connection")
+        closed = ConnectionClosedError(str(error) or "this side closed the connection")
+        closed.__cause__ = error
+        return closed
     lost = ConnectionLostError(str(error) or "connection lost")
     lost.__cause__ = error
     return lost
 
 
 def again(error: Exception) -> Exception:
-    """Return an error to raise for another caller, with a traceback of its own."""
-    fresh = copy.copy(error)
+    """Return an error to raise for one more caller: a copy, so that tracebacks do not add up.
+
+    One that cannot be copied is returned itself.
+    """
+    try:
+        fresh = copy.copy(error)
+    except Exception:  # a constructor that wants other arguments
+        return error
     fresh.__cause__ = error.__cause__
-    return fresh
+    return fresh.with_traceback(error.__traceback__)

@@ -1,7 +1,7 @@
 """Servers.
 
-``_serve`` has the verbs, ``_server`` the running server, ``_acceptor`` the loop that accepts, and
-``_refusal`` what those get for whom there is no place.
+``_serve`` has the verbs, ``_server`` the running server, ``_acceptor`` the loop that accepts,
+``_gate`` the decision on each connection, and ``_refusal`` what those get who find no place.
 """
 
 from ._limits import ServerLimits

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import trio
 
-from .._transport import EXHAUSTED, Listener, Transport
+from .._supervisor import peer_of
+from .._transport import BACKLOG, EXHAUSTED, Listener, Transport, close_at_once
+from ._gate import MANY, Gate
 
 logger = logging.getLogger("snowtrio.server")
 
@@ -17,24 +20,22 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
 class Acceptor:
-    """Brings connections from one listener to whoever decides on them.
+    """Brings connections from one listener to the gate.
 
     Parameters:
         listener: owned from now on.
-        wait_for_places: waits until connections may be accepted, and returns how many.
-        admit: takes each.
+        gate: decides on them.
+        wait: waits until places have come or gone.
     """
 
-    def __init__(
-        self,
-        listener: Listener,
-        wait_for_places: Callable[[], Awaitable[int]],
-        admit: Callable[[Transport], Awaitable[None]],
-    ) -> None:
+    def __init__(self, listener: Listener, gate: Gate, wait: Callable[[], Awaitable[None]]) -> None:
         self.listener = listener
         self.errors = 0
-        self._wait_for_places = wait_for_places
-        self._admit = admit
+        self._gate = gate
+        self._wait = wait
+        # Those accepted that still wait for a place: one at most, of a listener that does not ask
+        # whether there is room.
+        self._held: deque[Transport] = deque()
         self._pause = 0.0
 
     async def run(self) -> None:
@@ -44,27 +45,49 @@ class Acceptor:
             OSError: the listener itself is broken.
         """
         while True:
-            limit = await self._wait_for_places()
+            while not self._gate.room():
+                await self._wait()
             try:
-                accepted = await self.listener.accept_some(limit)
+                self._held += await self.listener.accept_some(self._gate.room)
             except OSError as error:
                 if error.errno not in EXHAUSTED:
                     raise
                 await self._back_off(error)
                 continue
             self._recovered()
-            for transport in accepted:
-                await self._admit(transport)
+            while not self._admit_held(may_wait=True):
+                await self._wait()
+
+    def _admit_held(self, *, may_wait: bool) -> bool:
+        while self._held:
+            if not self._gate.admit(self._held[0], peer_of(self._held[0]), may_wait=may_wait):
+                return False
+            self._held.popleft()
+        return True
 
     async def close(self) -> None:
-        """Accept what waits already, then stop listening: no peer that got through is reset."""
+        """Accept what waits already, then stop listening: no peer that got through is reset.
+
+        Nobody waits for a place any more: those who find none are refused.
+        """
+        self._admit_held(may_wait=False)
         try:
-            while accepted := self.listener.accept_waiting(64):
-                for transport in accepted:
-                    await self._admit(transport)
+            # No more than a backlog holds: who goes on connecting must not keep us listening.
+            for _ in range(BACKLOG // MANY):
+                self._held += self.listener.accept_waiting(MANY)
+                if not self._held:
+                    break
+                self._admit_held(may_wait=False)
+                await trio.lowlevel.checkpoint()
         except OSError as error:
             logger.warning("%s: %s", self.listener.address, error)
         await self.listener.aclose()
+
+    async def abandon(self) -> None:
+        """Close the listener, and what it had accepted, at once."""
+        for transport in self._held:
+            await close_at_once(transport)
+        await close_at_once(self.listener)
 
     async def _back_off(self, error: OSError) -> None:
         self.errors += 1

@@ -12,8 +12,9 @@ from typing_extensions import TypeVar
 from .._codec import Codec
 from .._protocol import Handler, Protocol
 from .._transport import open_tcp_listeners, open_unix_listener
+from ._gate import WhenFull
 from ._limits import ServerLimits
-from ._server import AnyListener, Server, WhenFull
+from ._server import AnyListener, Server
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)

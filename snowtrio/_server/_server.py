@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeAlias
+from typing import Any, Generic, TypeAlias
 
 import attrs
 import trio
@@ -13,8 +14,14 @@ from typing_extensions import TypeVar
 
 from .._codec import Codec
 from .._connection import Cause, Connection, MemoryBudget
-from .._errors import HandshakeError
-from .._protocol import Handler, Protocol, as_protocol, choose_handler, has_handshake
+from .._protocol import (
+    Handler,
+    Protocol,
+    as_protocol,
+    choose_handler,
+    has_handshake,
+    is_peers_doing,
+)
 from .._side import Side
 from .._supervisor import (
     LOOKS,
@@ -22,15 +29,16 @@ from .._supervisor import (
     DrainReport,
     DrainTimeouts,
     IdleWatch,
+    LogLimit,
     Place,
     PoolStatistics,
     Refusal,
     Supervisor,
     open_plain_nursery,
-    peer_of,
 )
 from .._transport import Address, Listener, Transport, as_listener
 from ._acceptor import Acceptor
+from ._gate import Gate, WhenFull
 from ._limits import ServerLimits
 from ._refusal import Doorman
 
@@ -38,15 +46,9 @@ SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
 
-WhenFull: TypeAlias = Literal["close", "wait"] | bytes
-"""What a peer gets when all places are taken: closed, left waiting in the backlog, or told."""
-
 AnyListener: TypeAlias = Listener | trio.abc.Listener[Any]
 
 logger = logging.getLogger("snowtrio.server")
-
-_MANY = 64
-_LOG_INTERVAL = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -109,8 +111,9 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
         """The TLS rules of new connections; may be replaced while the server runs (row B12)."""
         self._handler = chosen
         self._limits = limits
-        self._waits = when_full == "wait"
-        self._doorman = Doorman(when_full if isinstance(when_full, bytes) else b"")
+        self._new_limits = trio.Event()
+        self._propagate = propagate_errors
+        self._has_handshake = has_handshake(spoken)
         self._budget = MemoryBudget(limits.memory_budget) if limits.memory_budget else None
         self._supervisor = Supervisor[SendT, ReceiveT, ContextT](
             spoken,
@@ -121,17 +124,24 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
             budget=self._budget,
             max_per_peer=limits.max_connections_per_peer,
         )
-        self._has_handshake = has_handshake(spoken)
+        farewell = when_full if isinstance(when_full, bytes) else b""
+        self._doorman = Doorman(farewell, self._start_soon)
+        self._gate = Gate(
+            self._supervisor.places,
+            limits,
+            when_full,
+            shakes_hands=lambda: self._has_handshake or self.ssl_context is not None,
+            welcome=lambda transport, place: self._start_soon(self._serve_one, transport, place),
+            refuse=self._turn_away,
+        )
         self._acceptors: list[Acceptor] = []
         self._accepting = trio.CancelScope()
         self._stopped_accepting = trio.Event()
         self._nursery: trio.Nursery | None = None
-        self._accepted = 0
-        self._refused = dict.fromkeys(Refusal, 0)
-        self._report: DrainReport | None = None
         self._drain_began = False
-        self._drained = trio.Event()
-        self._handshake_log = float("-inf")
+        self._report: DrainReport | None = None
+        self._ended = trio.Event()
+        self._log_limit = LogLimit()
 
     # Serving
 
@@ -150,108 +160,84 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
         """
         if self._acceptors:
             raise RuntimeError("a Server serves once")
-        self._acceptors = [
-            Acceptor(as_listener(each), self._wait_for_places, self._admit) for each in listeners
-        ]
-        try:
-            async with open_plain_nursery() as nursery:
-                self._nursery = nursery
-                nursery.start_soon(self._accept)
-                nursery.start_soon(self._watch_idle)
+        async with contextlib.AsyncExitStack() as stack:
+            for listener in listeners:
+                acceptor = Acceptor(
+                    as_listener(listener), self._gate, self._supervisor.changed.park
+                )
+                stack.push_async_callback(acceptor.abandon)
+                self._acceptors.append(acceptor)
+            stack.callback(self._end)
+            async with open_plain_nursery() as self._nursery:
+                self._nursery.start_soon(self._accept)
+                self._nursery.start_soon(self._watch_idle)
                 task_status.started(self)
-                await self._drained.wait()
-                nursery.cancel_scope.cancel(reason="the server is drained")
-        finally:
-            self._supervisor.places.closing = True
-            self._drained.set()
-            for acceptor in self._acceptors:
-                with trio.CancelScope() as at_once:
-                    at_once.cancel(reason="the server has ended")
-                    await acceptor.listener.aclose()
+                await self._ended.wait()
+                self._nursery.cancel_scope.cancel(reason="the server is drained")
+
+    def _end(self) -> None:
+        self._supervisor.places.closing = True
+        self._ended.set()
 
     async def _accept(self) -> None:
         try:
             with self._accepting:
-                async with trio.open_nursery() as nursery:
+                async with open_plain_nursery() as nursery:
                     for acceptor in self._acceptors:
                         nursery.start_soon(acceptor.run)
         finally:
             self._stopped_accepting.set()
 
-    async def _wait_for_places(self) -> int:
-        places, supervisor = self._supervisor.places, self._supervisor
-        while True:
-            refusal = places.refusal(handshake=self._shakes_hands)
-            if refusal is None:
-                return min(_MANY, self._limits.max_connections - places.taken)
-            if refusal is Refusal.FULL and not self._waits:
-                return _MANY
-            await supervisor.changed.park()
-
-    @property
-    def _shakes_hands(self) -> bool:
-        return self._has_handshake or self.ssl_context is not None
-
-    async def _admit(self, transport: Transport) -> None:
-        """Give a place or refuse; waits only for a handshake to end, which has a deadline."""
-        self._accepted += 1
-        peer, places = peer_of(transport), self._supervisor.places
-        while (refusal := places.refusal(peer, handshake=self._shakes_hands)) and (
-            refusal is Refusal.HANDSHAKES or (refusal is Refusal.FULL and self._waits)
-        ):
-            try:
-                await self._supervisor.changed.park()
-            except trio.Cancelled:
-                await transport.aclose()
-                raise
+    def _start_soon(self, function: Any, *arguments: Any) -> None:
         assert self._nursery is not None
-        if refusal is None:
-            self._nursery.start_soon(self._serve_one, transport, places.reserve(peer))
-            return
-        self._refused[refusal] += 1
-        speak = self.ssl_context is None and self._doorman.may_speak(self._limits.max_farewells)
-        turn_away = self._doorman.turn_away
-        if speak:
-            timeout = self._limits.linger_timeout
-            self._nursery.start_soon(lambda: turn_away(transport, speak=True, timeout=timeout))
-        else:
-            await turn_away(transport, speak=False, timeout=0)
+        self._nursery.start_soon(function, *arguments)
+
+    def _turn_away(self, transport: Transport) -> None:
+        plain = self.ssl_context is None
+        self._doorman.turn_away(
+            transport,
+            farewells=self._limits.max_farewells if plain else 0,
+            timeout=self._limits.linger_timeout,
+        )
 
     async def _serve_one(self, transport: Transport, place: Place) -> None:
         tls = TLS(self.ssl_context) if self.ssl_context is not None else None
         try:
             member = await self._supervisor.introduce(place, transport, tls)
-        except Exception as error:  # noqa: BLE001 - one peer's trouble
+        except Exception as error:
             place.release()
-            self._log_handshake(error)
+            self._handshake_failed(error)
             return
         except BaseException:
             place.release()
             raise
+        await self._supervisor.attend(member, lambda: self._handle(member.connection))
 
-        async def body() -> None:
-            await self._handler(member.connection)
+    async def _handle(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        await self._handler(connection)
 
-        await self._supervisor.attend(member, body)
-
-    def _log_handshake(self, error: Exception) -> None:
-        """Log a failed handshake: one a second, since strangers decide how many there are."""
-        now = trio.current_time()
-        if now - self._handshake_log >= _LOG_INTERVAL:
-            self._handshake_log = now
-            unexpected = None if isinstance(error, HandshakeError) else error
-            logger.info("%s", error, exc_info=unexpected)
+    def _handshake_failed(self, error: Exception) -> None:
+        """Log what a peer did, and report what is a mistake of the protocol's own."""
+        reason = error.__cause__
+        if not isinstance(reason, Exception) or is_peers_doing(reason):
+            if self._log_limit.allows():
+                logger.info("%s", error)
+        elif self._propagate:
+            raise reason
+        else:
+            logger.error("%s", error, exc_info=reason)
 
     async def _watch_idle(self) -> None:
         watch = IdleWatch[Connection[SendT, ReceiveT, ContextT]]()
         while True:
             timeout = self._limits.idle_timeout
-            # Without a timeout this only looks whether one has been set meanwhile.
-            await trio.sleep(timeout / LOOKS if timeout is not None else 1)
-            if timeout is not None:
-                members = self._supervisor.members
-                for connection in watch.look([(c, m.life.activity) for c, m in members.items()]):
-                    members[connection].life.finish(Cause.IDLE)
+            with trio.move_on_after(timeout / LOOKS if timeout is not None else float("inf")):
+                await self._new_limits.wait()
+                self._new_limits = trio.Event()
+                continue
+            members = self._supervisor.members
+            for connection in watch.look([(c, m.life.activity) for c, m in members.items()]):
+                members[connection].life.finish(Cause.IDLE)
 
     # Looking at it
 
@@ -284,15 +270,16 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
 
     @limits.setter
     def limits(self, limits: ServerLimits) -> None:
-        self._limits = limits
+        self._limits = self._gate.limits = limits
+        self._new_limits.set()
         self._supervisor.set_limits(limits, limits.max_connections_per_peer)
 
     def statistics(self) -> ServerStatistics:
         """Return the counts of this moment."""
         return ServerStatistics(
             pool=self._supervisor.statistics(),
-            accepted=self._accepted,
-            refused=dict(self._refused),
+            accepted=self._gate.accepted,
+            refused=dict(self._gate.refused),
             accept_errors=sum(acceptor.errors for acceptor in self._acceptors),
             memory_held=self._budget.held if self._budget is not None else 0,
             memory_peak=self._budget.peak if self._budget is not None else 0,
@@ -307,25 +294,33 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
     async def drain(self, timeouts: DrainTimeouts | None = None) -> DrainReport:
         """End in good order: stop listening, say goodbye, wait, cut (rows S23, B3).
 
-        Peers that had connected when it was called are still accepted. Afterwards `serve` returns,
-        and nothing of the server is left. Called again, it waits for the first drain and returns
-        the same report.
+        Peers that had connected when it was called are still accepted, or refused where there is no
+        place. Afterwards `serve` returns, and nothing of the server is left. Called again, it waits
+        for the first drain and returns the same report. Cancelled, the drain goes on without its
+        caller. A handler must not wait for it: the drain waits for the handler.
 
         Parameters:
             timeouts: of the phases.
 
         Raises:
-            RuntimeError: the server was cancelled before it had drained.
+            RuntimeError: the server does not serve yet, or ended before it had drained.
         """
-        if not self._drain_began:
+        if self._nursery is None:
+            raise RuntimeError("this server does not serve yet")
+        if not (self._drain_began or self._ended.is_set()):
             self._drain_began = True
-            self._accepting.cancel(reason="the server drains")
-            await self._stopped_accepting.wait()
-            for acceptor in self._acceptors:
-                await acceptor.close()
-            self._report = await self._supervisor.drain(timeouts or DrainTimeouts())
-            self._drained.set()
-        await self._drained.wait()
+            self._start_soon(self._run_drain, timeouts or DrainTimeouts())
+        await self._ended.wait()
         if self._report is None:
-            raise RuntimeError("the server was cancelled before it had drained")
+            raise RuntimeError("the server ended before it had drained")
         return self._report
+
+    async def _run_drain(self, timeouts: DrainTimeouts) -> None:
+        self._accepting.cancel(reason="the server drains")
+        await self._stopped_accepting.wait()
+        for acceptor in self._acceptors:
+            await acceptor.close()
+        report = await self._supervisor.drain(timeouts)
+        await self._doorman.wait_silent()
+        self._report = report
+        self._ended.set()

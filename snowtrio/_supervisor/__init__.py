@@ -1,16 +1,18 @@
 """The pool supervisor: one for servers and clients.
 
-``_places`` counts who may be here, ``_supervisor`` runs each connection from handshake to last hook,
-``_drain`` says what a drain did.
+``_places`` counts who may be here, ``_handshake`` agrees with them, ``_supervisor`` runs each
+connection from there to its last hook, ``_drain`` ends them all and says what it did.
 """
 
 from ._drain import Drained, DrainReport, DrainTimeouts, Phase
+from ._handshake import TLS
 from ._idle import LOOKS, IdleWatch
 from ._limits import PoolLimits
+from ._log_limit import LogLimit
 from ._nursery import open_plain_nursery
-from ._places import Place, Refusal
+from ._places import Place, Places, Refusal
 from ._statistics import PoolStatistics
-from ._supervisor import TLS, Member, Supervisor, peer_of
+from ._supervisor import Member, Supervisor, peer_of
 
 __all__ = [
     "LOOKS",
@@ -19,9 +21,11 @@ __all__ = [
     "DrainTimeouts",
     "Drained",
     "IdleWatch",
+    "LogLimit",
     "Member",
     "Phase",
     "Place",
+    "Places",
     "PoolLimits",
     "PoolStatistics",
     "Refusal",

@@ -89,25 +89,36 @@ class Drainable(Protocol):
     def cut(self) -> None:
         """End every connection at once."""
 
+    def cut_handshakes(self) -> None:
+        """Fail every handshake that is in progress."""
+
 
 class Drain:
-    """One drain, from its goodbye to its report; told of each connection that ends."""
+    """One drain, from its goodbye to its report; told of each connection that ends.
 
-    def __init__(self) -> None:
+    Parameters:
+        timeouts: of its phases.
+    """
+
+    def __init__(self, timeouts: DrainTimeouts) -> None:
+        self.timeouts = timeouts
         self.phase = Phase.GOODBYE
+        self.report: DrainReport | None = None
         self._drained: list[Drained] = []
 
     def note(self, address: Address | None, cause: Cause, unsent: int) -> None:
         """Note what became of a connection."""
         self._drained.append(Drained(address, self.phase, cause, unsent))
 
-    async def run(self, pool: Drainable, timeouts: DrainTimeouts) -> DrainReport:
+    async def run(self, pool: Drainable) -> DrainReport:
         """Go through the phases and return the report."""
 
         async def cut() -> None:
             pool.cut()
+            pool.cut_handshakes()
             await pool.wait_empty()
 
+        timeouts = self.timeouts
         seconds = {
             Phase.GOODBYE: await self._take(Phase.GOODBYE, pool.say_goodbye, timeouts.goodbye),
             Phase.WAIT: await self._take(Phase.WAIT, pool.wait_empty, timeouts.wait),

@@ -6,22 +6,22 @@ can be several; where there is one, the group says nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import trio
 
 
 @asynccontextmanager
-async def open_plain_nursery() -> AsyncIterator[trio.Nursery]:
+async def open_plain_nursery() -> AsyncGenerator[trio.Nursery, None]:
     """Open a nursery; a single exception is raised without a group around it."""
     only: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             yield nursery
     except BaseExceptionGroup as group:
-        if len(group.exceptions) > 1:
+        only, *others = group.exceptions
+        if others:
             raise
-        only = group.exceptions[0]
     if only is not None:
         raise only

@@ -1,4 +1,4 @@
-"""Who has a place: counted synchronously, so that no await comes between the check and the count."""
+"""Who has a place: counted synchronously, with no await between the check and the count."""
 
 from __future__ import annotations
 
@@ -59,6 +59,19 @@ class Places:
             return Refusal.HANDSHAKES
         return None
 
+    def room(self, *, handshake: bool = True) -> int:
+        """Return how many places can be had now.
+
+        Parameters:
+            handshake: as for `refusal`.
+        """
+        if self.closing:
+            return 0
+        room = self.limits.max_connections - self.taken
+        if handshake:
+            room = min(room, self.limits.handshake_places - self.handshaking)
+        return max(0, room)
+
     @property
     def taken(self) -> int:
         """Places that are not free."""
@@ -71,13 +84,15 @@ class Places:
             self._peers[peer] += 1
         return Place(self, peer)
 
-    def _register(self) -> None:
+    def note_registered(self) -> None:
+        """Count a place that went from a handshake to a connection; `Place` calls it."""
         self.handshaking -= 1
         self.registered += 1
         self.peak = max(self.peak, self.registered)
         self._on_change()
 
-    def _release(self, peer: Hashable, *, registered: bool) -> None:
+    def note_released(self, peer: Hashable, *, registered: bool) -> None:
+        """Count a place that is free again; `Place` calls it."""
         if registered:
             self.registered -= 1
         else:
@@ -103,10 +118,10 @@ class Place:
     def register(self) -> None:
         """Note that the handshake has succeeded."""
         self._registered = True
-        self._places._register()  # noqa: SLF001 - the two halves of one count
+        self._places.note_registered()
 
     def release(self) -> None:
         """Give the place back; idempotent."""
         if not self._free:
             self._free = True
-            self._places._release(self._peer, registered=self._registered)  # noqa: SLF001
+            self._places.note_released(self._peer, registered=self._registered)

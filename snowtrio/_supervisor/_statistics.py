@@ -33,7 +33,7 @@ class PoolStatistics:
         handshakes_timed_out: handshakes cut at their deadline.
         ended: connections that ended, by cause.
         messages_unsent: accepted messages that reached neither the kernel nor another connection.
-        messages_in_doubt: messages of which the kernel got a part when their connection ended.
+        messages_in_doubt: messages that the peer may have in part or whole (`Ending.in_doubt`).
         outbox_peak: the most messages there have been in one outbox.
         bytes_received: of all connections, those that have ended among them.
         bytes_sent: likewise, as are the rest.
@@ -68,13 +68,11 @@ class Tally:
     """Sums up connections as they end."""
 
     opened: int = 0
-    handshakes_failed: int = 0
-    handshakes_timed_out: int = 0
     messages_unsent: int = 0
     messages_in_doubt: int = 0
     outbox_peak: int = 0
-    ended: Counter[Cause] = attrs.Factory(Counter)
-    sums: Counter[str] = attrs.Factory(Counter)
+    ended: Counter[Cause] = attrs.field(factory=Counter[Cause])
+    sums: Counter[str] = attrs.field(factory=Counter[str])
 
     def add(self, statistics: ConnectionStatistics) -> None:
         """Add a connection's counts."""
@@ -86,15 +84,23 @@ class Tally:
         """Return a tally that can be added to while this one stays as it is."""
         return attrs.evolve(self, ended=Counter(self.ended), sums=Counter(self.sums))
 
-    def snapshot(self, connections: int, handshaking: int, peak: int) -> PoolStatistics:
-        """Return the counts with those of the places."""
+    def snapshot(
+        self,
+        connections: int,
+        handshaking: int,
+        peak: int,
+        *,
+        handshakes_failed: int,
+        handshakes_timed_out: int,
+    ) -> PoolStatistics:
+        """Return the counts with those of the places and the handshakes."""
         return PoolStatistics(
             connections=connections,
             handshaking=handshaking,
             peak_connections=peak,
             opened=self.opened,
-            handshakes_failed=self.handshakes_failed,
-            handshakes_timed_out=self.handshakes_timed_out,
+            handshakes_failed=handshakes_failed,
+            handshakes_timed_out=handshakes_timed_out,
             ended=dict(self.ended),
             messages_unsent=self.messages_unsent,
             messages_in_doubt=self.messages_in_doubt,

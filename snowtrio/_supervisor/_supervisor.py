@@ -1,13 +1,12 @@
 """Admit, handshake, register, count, drain: the same for servers and clients.
 
-Each connection has one task of ours, from before its handshake until after its last hook. It holds a
-place all that time, so the counts are right whatever happens in between.
+Each connection has one task of ours, from before its handshake until after its last hook. It holds
+a place all that time, so the counts are right whatever happens in between.
 """
 
 from __future__ import annotations
 
 import logging
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeAlias
@@ -16,14 +15,15 @@ import attrs
 import trio
 from typing_extensions import TypeVar
 
-from .._codec import Codec
-from .._connection import Cause, Connection, Life, MemoryBudget
-from .._errors import HandshakeError, HandshakeTimeoutError
-from .._protocol import Protocol, has_handshake, is_departure
+from .._connection import Cause, Connection, Life, MemoryBudget, TokenBucket
+from .._protocol import Protocol, is_departure
 from .._side import Side
 from .._transport import BufferedStream, Transport
 from ._drain import Drain, DrainReport, DrainTimeouts, Phase
+from ._handshake import TLS, Agreement, Handshakes
 from ._limits import PoolLimits
+from ._log_limit import LogLimit
+from ._nursery import open_plain_nursery
 from ._places import Place, Places
 from ._rates import PeerRates
 from ._statistics import PoolStatistics, Tally
@@ -35,14 +35,6 @@ ContextT = TypeVar("ContextT", default=None)
 Rescue: TypeAlias = Callable[[deque[SendT]], Awaitable[None]]
 
 
-@attrs.frozen
-class TLS:
-    """How to begin TLS before the protocol's own handshake."""
-
-    context: ssl.SSLContext
-    hostname: str | None = None
-
-
 @attrs.frozen(eq=False)
 class Member(Generic[SendT, ReceiveT, ContextT]):
     """A registered connection, with what only its supervisor uses."""
@@ -52,6 +44,8 @@ class Member(Generic[SendT, ReceiveT, ContextT]):
     place: Place
     since: float
     """When it was registered, in Trio's time."""
+    bucket: TokenBucket | None
+    """What limits the rate of its peer."""
 
 
 class Supervisor(Generic[SendT, ReceiveT, ContextT]):
@@ -91,9 +85,13 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         self._logger = logger
         self._propagate = propagate_errors
         self._budget = budget
+        self._handshakes = Handshakes(protocol, side)
         self._rates = PeerRates()
         self._tally = Tally()
+        self._log_limit = LogLimit()
         self._drain: Drain | None = None
+        self._draining = trio.Lock()
+        self._told: set[Connection[SendT, ReceiveT, ContextT]] = set()
 
     def set_limits(self, limits: PoolLimits, max_per_peer: int | None = None) -> None:
         """Replace the bounds; connections that are there keep those of their own."""
@@ -115,75 +113,27 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             HandshakeError: with the reason as its cause; the transport is closed.
         """
         stream = BufferedStream(transport)
-        try:
-            context = await self._shake_hands(stream, tls)
-            coder = self.protocol.codec.start(self._side, context)
-        except HandshakeTimeoutError:
-            self._tally.handshakes_timed_out += 1
-            await stream.transport.aclose()
-            raise
-        except Exception:
-            self._tally.handshakes_failed += 1
-            await self._turn_away(stream.transport)
-            raise
-        except BaseException:
-            await stream.transport.aclose()  # In a cancelled scope: at once.
-            raise
-        return self._register(place, stream, coder, context)
-
-    async def _shake_hands(self, stream: BufferedStream, tls: TLS | None) -> ContextT:
-        if tls is None and not has_handshake(self.protocol):
-            return await self.protocol.handshake(self._side, stream)
-        timeout = self.limits.handshake_timeout
-        failure: Exception | None = None
-        with trio.move_on_after(timeout) as scope:
-            try:
-                await self._start_tls(stream, tls)
-                return await self.protocol.handshake(self._side, stream)
-            except Exception as error:  # noqa: BLE001 - raised below, as what it means
-                failure = error
-        peer = stream.peer_address
-        if failure is None and scope.cancelled_caught:
-            raise HandshakeTimeoutError(
-                f"the handshake with {peer} took longer than {timeout:g} seconds"
-            )
-        reason = getattr(failure, "__cause__", None) or failure
-        raise HandshakeError(f"the handshake with {peer} failed: {reason!r}") from failure
-
-    async def _start_tls(self, stream: BufferedStream, tls: TLS | None) -> None:
-        if tls is not None:
-            server_side = self._side is Side.SERVER
-            await stream.start_tls(
-                tls.context, server_side=server_side, server_hostname=tls.hostname
-            )
-
-    async def _turn_away(self, transport: Transport) -> None:
-        """Close after a failed handshake, whose last words may say why it failed."""
-        try:
-            with trio.move_on_after(self.limits.linger_timeout):
-                await transport.finish()
-        finally:
-            await transport.aclose()
+        return self._register(place, stream, await self._handshakes.run(stream, tls, self.limits))
 
     def _register(
         self,
         place: Place,
         stream: BufferedStream,
-        coder: Codec[SendT, ReceiveT],
-        context: ContextT,
+        agreed: Agreement[SendT, ReceiveT, ContextT],
     ) -> Member[SendT, ReceiveT, ContextT]:
-        rate = self.limits.max_receive_rate
+        now, rate = trio.current_time(), self.limits.max_receive_rate
+        bucket = self._rates.join(peer_of(stream.transport), rate, now)
         life = Life[SendT, ReceiveT](
             stream.transport,
             stream.buffer,
-            coder,
+            agreed.coder,
             self.limits,
             share=self._budget.open() if self._budget is not None else None,
-            bucket=self._rates.join(peer_of(stream.transport), rate, trio.current_time()),
+            bucket=bucket,
             eof_is_departure=self.protocol.eof_is_departure,
         )
-        connection = Connection[SendT, ReceiveT, ContextT](life, self._side, context)
-        member = Member(connection, life, place, trio.current_time())
+        connection = Connection[SendT, ReceiveT, ContextT](life, self._side, agreed.context)
+        member = Member(connection, life, place, now, bucket)
         place.register()
         self.members[connection] = member
         self._tally.opened += 1
@@ -204,40 +154,71 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             body: what the connection is for; when it returns the connection is closed in order.
             rescue: takes unsent messages out of the queue that it is given; the others are purged.
         """
-
-        async def whole_body() -> None:
-            if self._drain is not None:
-                await self._say_goodbye(member)
-            await body()
-
         if self._drain is not None and self._drain.phase is Phase.CANCEL:
             member.life.cut(Cause.DROPPED)  # Its handshake outlasted the drain.
-        failures: list[BaseException] = []
-        unsent: deque[SendT] = deque()
+        failures: list[Exception] = []
+        try:
+            await self._run(member, body, failures)
+        finally:
+            try:
+                await self._run_hooks(member, rescue, failures)
+            finally:
+                self._forget(member)
+            self._report(member, failures)
+
+    async def _run(
+        self,
+        member: Member[SendT, ReceiveT, ContextT],
+        body: Callable[[], Awaitable[None]],
+        failures: list[Exception],
+    ) -> None:
+        async def whole_body() -> None:
+            if self._drain is not None:
+                with trio.move_on_after(self._drain.timeouts.goodbye):
+                    await self._say_goodbye(member)
+            await body()
+
         try:
             failure = await member.life.run(whole_body)
-            failures += [failure] if failure is not None else []
-        finally:
+        except Exception as error:
+            failures.append(error)
+        else:
+            if isinstance(failure, Exception):
+                failures += [] if self._is_departure(member, failure) else [failure]
+
+    def _is_departure(self, member: Member[SendT, ReceiveT, ContextT], error: Exception) -> bool:
+        """Whether a body only failed because its connection ended; such an end is no failure."""
+        ending = member.life.ending
+        if not is_departure(error) or ending is None or ending.cause is Cause.HANDLER_ERROR:
+            return False
+        # Strangers cause these, so they do not decide how many lines there are.
+        telling = ending.cause in (Cause.PROTOCOL_ERROR, Cause.STALLED)
+        level = logging.INFO if telling and self._log_limit.allows() else logging.DEBUG
+        self._logger.log(level, "%r ended: %s", member.connection, error)
+        return True
+
+    async def _run_hooks(
+        self,
+        member: Member[SendT, ReceiveT, ContextT],
+        rescue: Rescue[SendT] | None,
+        failures: list[Exception],
+    ) -> None:
+        unsent: deque[SendT] = deque(member.life.ending.unsent if member.life.ending else ())
+        try:
             await self._run_close_hook(member, failures)
-            unsent.extend(member.life.ending.unsent if member.life.ending else ())
-            try:
-                if rescue is not None:
-                    self._forget(member)
-                    await rescue(unsent)
-            finally:
-                self._purge(member, unsent, failures)
-                if rescue is None:
-                    self._forget(member)
-        for failure in failures:
-            self._report(member, failure)
+            if rescue is not None:
+                self._forget(member)
+                await rescue(unsent)
+        finally:
+            self._purge(member, unsent, failures)
 
     async def _run_close_hook(
-        self, member: Member[SendT, ReceiveT, ContextT], failures: list[BaseException]
+        self, member: Member[SendT, ReceiveT, ContextT], failures: list[Exception]
     ) -> None:
         with trio.move_on_after(self.limits.hook_timeout, shield=True) as scope:
             try:
                 await self.protocol.close(member.connection)
-            except Exception as error:  # noqa: BLE001 - reported by the caller
+            except Exception as error:
                 failures.append(error)
         if scope.cancelled_caught:
             self._logger.error("the close hook of %r took too long", member.connection)
@@ -246,34 +227,37 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         self,
         member: Member[SendT, ReceiveT, ContextT],
         unsent: deque[SendT],
-        failures: list[BaseException],
+        failures: list[Exception],
     ) -> None:
         self._tally.messages_unsent += len(unsent)
         if unsent:
             try:
                 self.protocol.purge(member.connection, tuple(unsent))
-            except Exception as error:  # noqa: BLE001 - reported by the caller
+            except Exception as error:
                 failures.append(error)
 
     def _forget(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        """Take a connection off the books; idempotent."""
+        if self.members.pop(member.connection, None) is None:
+            return
         ending = member.life.ending
         assert ending is not None
         self._tally.ended[ending.cause] += 1
-        self._tally.messages_in_doubt += ending.in_doubt is not None
+        self._tally.messages_in_doubt += len(ending.in_doubt)
         self._tally.add(member.connection.statistics())
         if self._drain is not None:
             self._drain.note(member.connection.peer_address, ending.cause, len(ending.unsent))
-        self._rates.leave(peer_of(member.life.transport))
-        del self.members[member.connection]
+        self._told.discard(member.connection)
+        self._rates.leave(peer_of(member.life.transport), member.bucket)
         member.place.release()
 
-    def _report(self, member: Member[SendT, ReceiveT, ContextT], error: BaseException) -> None:
-        if is_departure(error):
-            self._logger.debug("%r ended: %s", member.connection, error)
-        elif self._propagate:
-            raise error
-        else:
+    def _report(self, member: Member[SendT, ReceiveT, ContextT], failures: list[Exception]) -> None:
+        """Log what failed; or raise the first, where errors propagate."""
+        raised = failures[0] if failures and self._propagate else None
+        for error in failures[1 if raised else 0 :]:
             self._logger.error("a handler of %r failed", member.connection, exc_info=error)
+        if raised is not None:
+            raise raised
 
     # All of them
 
@@ -282,24 +266,42 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         for member in list(self.members.values()):
             member.life.cut(cause)
 
+    def cut_handshakes(self) -> None:
+        """Fail every handshake that is in progress now."""
+        self._handshakes.cut()
+
     async def drain(self, timeouts: DrainTimeouts) -> DrainReport:
-        """Say goodbye, wait, cut what is left; no place is given any more (row B3)."""
+        """Say goodbye, wait, cut what is left; no place is given any more (row B3).
+
+        A second caller waits for the first and gets the same report; if the first is cancelled, the
+        second takes over from the beginning.
+        """
         self.places.closing = True
-        self._drain = Drain()
-        return await self._drain.run(self, timeouts)
+        async with self._draining:
+            if self._drain is None:
+                self._drain = Drain(timeouts)
+            if self._drain.report is None:
+                self._drain.report = await self._drain.run(self)
+            return self._drain.report
 
     async def say_goodbye(self) -> None:
         """Have every connection's goodbye hook run, all at the same time."""
-        async with trio.open_nursery() as nursery:
+        async with open_plain_nursery() as nursery:
             for member in list(self.members.values()):
                 nursery.start_soon(self._say_goodbye, member)
 
     async def _say_goodbye(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        if member.connection in self._told:
+            return
+        self._told.add(member.connection)
         try:
             await self.protocol.goodbye(member.connection)
-        except Exception as error:  # noqa: BLE001 - the others still have to hear it
-            if not is_departure(error):
-                self._logger.error("goodbye to %r failed", member.connection, exc_info=error)
+        except Exception as error:
+            if is_departure(error):
+                return
+            if self._propagate:
+                raise
+            self._logger.exception("goodbye to %r failed", member.connection)
 
     async def wait_empty(self) -> None:
         """Wait until no connection is registered or shaking hands."""
@@ -312,7 +314,14 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         for member in self.members.values():
             tally.add(member.connection.statistics())
         places = self.places
-        return tally.snapshot(places.registered, places.handshaking, places.peak)
+        shaking = self._handshakes
+        return tally.snapshot(
+            places.registered,
+            places.handshaking,
+            places.peak,
+            handshakes_failed=shaking.failed,
+            handshakes_timed_out=shaking.timed_out,
+        )
 
 
 def peer_of(transport: Transport) -> object:

@@ -29,6 +29,9 @@ class Transport(ABC):
     can_send_eof: bool = False
     stall_timeout: float = float("inf")
     """Seconds that a send may wait without any byte being taken; set by the connection's owner."""
+    at_risk: int = 0
+    """Bytes that a send which failed or was cancelled may have got through all the same. Always 0
+    where the kernel says how much it took."""
 
     @abstractmethod
     async def receive_some(self, max_bytes: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import ssl
 
 import trio
@@ -25,8 +26,8 @@ class BufferedStream(trio.abc.HalfCloseableStream):
     """A Trio stream that can look ahead and read to a mark.
 
     A handshake gets one; what it reads too much stays in the buffer, which the connection goes on
-    with. All its waiting calls are checkpoints, and cancelling a read loses nothing: what came is in
-    the buffer. One task at a time in each direction.
+    with. All its waiting calls are checkpoints, and cancelling a read loses nothing: what came is
+    in the buffer. One task at a time in each direction.
 
     Parameters:
         transport: what carries the bytes; the stream owns it.
@@ -67,7 +68,7 @@ class BufferedStream(trio.abc.HalfCloseableStream):
         Parameters:
             max_bytes: at most so many bytes.
         """
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError("max_bytes must be at least 1")
         with self._receiving:
             await self._open_checkpoint()
@@ -82,6 +83,8 @@ class BufferedStream(trio.abc.HalfCloseableStream):
             IncompleteFrameError: input ended after some of them; they stay in the buffer.
             trio.EndOfChannel: input ended before the first of them.
         """
+        if size < 0:
+            raise ValueError(f"cannot wait for {size} bytes")
         with self._receiving:
             await self._open_checkpoint()
             while len(self.buffer) < size:
@@ -160,7 +163,7 @@ class BufferedStream(trio.abc.HalfCloseableStream):
             await self._open_checkpoint()
             if self._eof_sent:
                 raise trio.ClosedResourceError("this side has sent its end of input")
-            view = memoryview(data)
+            view = memoryview(data).cast("B")
             while view:
                 view = view[await self.transport.send_some(view) :]
 
@@ -181,8 +184,8 @@ class BufferedStream(trio.abc.HalfCloseableStream):
             if not self.transport.can_send_eof:
                 raise LocalProtocolError("this transport cannot end one direction alone (TLS?)")
             if not self._eof_sent:
-                self._eof_sent = True
                 await self.transport.send_eof()
+                self._eof_sent = True
 
     async def aclose(self) -> None:
         """Close; idempotent, and immediate when cancelled."""
@@ -215,11 +218,15 @@ class BufferedStream(trio.abc.HalfCloseableStream):
         Raises:
             RemoteProtocolError: the peer sent plain text past the agreed point. What an attacker
                 put there must not be taken for the protected conversation.
+            ValueError: the context checks names (``check_hostname``) and there is none to check.
             trio.BrokenResourceError: TLS could not be agreed on; ``__cause__`` says why. The stream
                 is unusable.
         """
         if self.buffer:
             raise RemoteProtocolError("peer sent plain text where TLS had to begin")
+        if ssl_context.check_hostname and not (server_side or server_hostname):
+            # Unlike ssl.SSLSocket, what Trio builds on would check nothing then, and say nothing.
+            raise ValueError("ssl_context checks host names, and no server_hostname is given")
         below = self.transport
         tls = trio.SSLStream[trio.abc.Stream](
             _Unclosing(below),

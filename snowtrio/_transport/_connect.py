@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
+from attrs.validators import and_, ge, instance_of, le
 
 from ._base import Transport
 from ._connect_errors import as_connect_error
-from ._socket import take_socket
+from ._socket import SocketTransport, take_socket
 from ._stream import as_transport
+
+# Between two attempts to get into the full backlog of a Unix socket, in seconds.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
 
 class Endpoint(ABC):
@@ -47,8 +53,8 @@ class TCPEndpoint(Endpoint):
         local_address: the address of ours to connect from.
     """
 
-    host: str
-    port: int
+    host: str = attrs.field(validator=instance_of(str))
+    port: int = attrs.field(validator=and_(instance_of(int), ge(0), le(65535)))
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True)
     tls_hostname: str | None = attrs.field(default=None, kw_only=True)
     local_address: str | None = attrs.field(default=None, kw_only=True)
@@ -80,7 +86,8 @@ class UnixEndpoint(Endpoint):
     Parameters:
         path: where the server listens.
         ssl_context: speak TLS with these rules.
-        tls_hostname: the name that the certificate must have.
+        tls_hostname: the name that the certificate must have; needed unless the context does not
+            check names.
     """
 
     path: str | os.PathLike[str]
@@ -98,10 +105,35 @@ class UnixEndpoint(Endpoint):
     async def connect(self) -> Transport:
         """Connect; a server whose backlog is full is waited for."""
         try:
-            stream = await trio.open_unix_socket(self.path)
+            return SocketTransport(await _connect_unix(os.fspath(self.path)))
         except OSError as error:
             raise as_connect_error(str(self), error) from error
-        return take_socket(stream)
+
+
+async def _connect_unix(path: str) -> socket.socket:
+    """Return a connected Unix socket.
+
+    A non-blocking connect that finds the backlog full has not begun anything that could be waited
+    for, as it has on TCP (``trio.open_unix_socket`` takes it for done); one has to ask again.
+    """
+    await trio.lowlevel.checkpoint()
+    if not hasattr(socket, "AF_UNIX"):
+        raise OSError(errno.EAFNOSUPPORT, "no Unix sockets on this system")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                sock.connect(path)
+            except BlockingIOError:
+                await trio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return sock
+    except BaseException:
+        sock.close()
+        raise
 
 
 @attrs.frozen
@@ -112,7 +144,8 @@ class StreamEndpoint(Endpoint):
         open_stream: called for each connection.
         name: what errors and logs call it.
         ssl_context: speak TLS over it with these rules.
-        tls_hostname: the name that the certificate must have.
+        tls_hostname: the name that the certificate must have; needed unless the context does not
+            check names.
     """
 
     open_stream: Callable[[], Awaitable[trio.abc.Stream]]
@@ -132,6 +165,6 @@ class StreamEndpoint(Endpoint):
         """Open the stream and take it over."""
         try:
             stream = await self.open_stream()
-        except OSError as error:
+        except (OSError, trio.BrokenResourceError) as error:
             raise as_connect_error(self.name, error) from error
         return as_transport(stream)

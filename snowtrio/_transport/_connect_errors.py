@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Iterable
 
 from .._errors import ConnectError, ConnectRefusedError, ConnectTimeoutError, HostUnreachableError
@@ -14,6 +15,7 @@ _UNREACHABLE = {
     errno.EHOSTDOWN,
     errno.ENETDOWN,
     errno.EADDRNOTAVAIL,
+    errno.EAFNOSUPPORT,
 }
 
 # A refusal is an answer and says the most; a timeout says that an address was worth waiting for; a
@@ -25,7 +27,7 @@ _RANK: tuple[tuple[frozenset[int], type[ConnectError]], ...] = (
 )
 
 
-def as_connect_error(target: str, error: OSError) -> ConnectError:
+def as_connect_error(target: str, error: Exception) -> ConnectError:
     """Return the error that tells refused, unreachable and timed out apart (row P4)."""
     return merge_connect_errors(target, [error])
 
@@ -33,23 +35,24 @@ def as_connect_error(target: str, error: OSError) -> ConnectError:
 def merge_connect_errors(target: str, errors: Iterable[BaseException]) -> ConnectError:
     """Return one error for several failed attempts, with the decisive cause's errno."""
     causes = [leaf for error in errors for leaf in _leaves(error)]
-    numbers = {cause.errno: cause for cause in reversed(causes) if isinstance(cause, OSError)}
     for kinds, error_type in _RANK:
         for cause in causes:
-            if isinstance(cause, OSError) and cause.errno in kinds:
-                return error_type(cause.errno or 0, _describe(target, cause), causes)
-    decisive = causes[0]
-    number = decisive.errno if isinstance(decisive, OSError) and numbers else 0
-    return ConnectError(number or 0, _describe(target, decisive), causes)
+            # The numbers of name resolution are a set of their own.
+            if not isinstance(cause, socket.gaierror) and _number(cause) in kinds:
+                return error_type(_number(cause), _describe(target, cause), causes)
+    decisive = next(filter(_number, causes), causes[0])
+    return ConnectError(_number(decisive), _describe(target, decisive), causes)
 
 
-def timed_out(target: str, seconds: float, errors: Iterable[BaseException]) -> ConnectTimeoutError:
+def timed_out(target: str, seconds: float) -> ConnectTimeoutError:
     """Return the error of an attempt that its deadline ended."""
-    causes = [leaf for error in errors for leaf in _leaves(error)]
-    message = f"cannot connect to {target}: no answer within {seconds:g} seconds"
-    if causes:
-        message += f" (before that: {_reason(causes[-1])})"
-    return ConnectTimeoutError(errno.ETIMEDOUT, message, causes)
+    cause = TimeoutError(errno.ETIMEDOUT, f"no answer within {seconds:.3g} seconds")
+    message = f"cannot connect to {target}: {cause.strerror}"
+    return ConnectTimeoutError(errno.ETIMEDOUT, message, [cause])
+
+
+def _number(cause: BaseException) -> int:
+    return (cause.errno or 0) if isinstance(cause, OSError) else 0
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
@@ -64,8 +67,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def _reason(cause: BaseException) -> str:
-    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
-        return os.strerror(cause.errno)  # Shorter than a text that has the address in it again.
+    if not isinstance(cause, socket.gaierror) and (number := _number(cause)):
+        return os.strerror(number)  # Shorter than a text that has the address in it again.
     return (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or repr(cause)
 
 

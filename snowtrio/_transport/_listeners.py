@@ -1,14 +1,14 @@
-"""Where a server listens, and what comes in there."""
+"""What comes in where a server listens."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import socket
-import stat
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
 
 import trio
 
@@ -16,18 +16,15 @@ from ._base import Address, Transport
 from ._socket import SocketTransport
 from ._stream import as_transport
 
-# What listen() takes is capped by the system, and asking for the most is what avoids refused or
-# stalled connects in a burst.
-BACKLOG = 65535
-
 # Trouble of one peer, or of the network on the way to it: the next accept may well succeed.
 # Linux passes pending network errors of the new connection through accept (see accept(2)).
 _PEER_TROUBLE = frozenset(
     getattr(errno, name)
     for name in (
-        "ECONNABORTED EPERM EPROTO ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH EOPNOTSUPP "
-        "ENETUNREACH ENOSR ESOCKTNOSUPPORT EPROTONOSUPPORT ETIMEDOUT ECONNRESET"
-    ).split()
+        *("ECONNABORTED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+        *("ENONET", "ENOPROTOOPT", "ENOSR", "EOPNOTSUPP", "EPERM", "EPROTO", "EPROTONOSUPPORT"),
+        *("ESOCKTNOSUPPORT", "ETIMEDOUT"),
+    )
     if hasattr(errno, name)
 )
 
@@ -41,8 +38,12 @@ class Listener(ABC):
     address: Address | None = None
 
     @abstractmethod
-    async def accept_some(self, limit: int) -> list[Transport]:
-        """Wait for connections and return at least one, at most `limit` of them.
+    async def accept_some(self, room: Callable[[], int]) -> list[Transport]:
+        """Wait for connections and return them: none where there was no room for the first.
+
+        Parameters:
+            room: says how many may be accepted. It is asked when there is something to accept and
+                not before, since several listeners share the room.
 
         Raises:
             OSError: with an errno in `EXHAUSTED`, out of descriptors or memory; any other is fatal.
@@ -65,28 +66,29 @@ class SocketListener(Listener):
         unlink: the file of a Unix socket to remove when closed.
     """
 
-    def __init__(
-        self, sock: socket.socket, *, unlink: os.PathLike[str] | str | None = None
-    ) -> None:
+    def __init__(self, sock: socket.socket, *, unlink: Path | None = None) -> None:
         sock.setblocking(False)
         self.socket = sock
         self.address = sock.getsockname()
         self._unlink = unlink
         self._identity = _identity(unlink) if unlink is not None else None
 
-    async def accept_some(self, limit: int) -> list[Transport]:
+    async def accept_some(self, room: Callable[[], int]) -> list[Transport]:
         """Wait for the first, take what is there with it."""
         while True:
             if self.socket.fileno() == -1:
                 raise trio.ClosedResourceError("the listener was closed by this side")
             await trio.lowlevel.wait_readable(self.socket)
-            if accepted := self.accept_waiting(limit):
+            limit = room()
+            accepted = self.accept_waiting(limit)
+            if accepted or limit < 1:
                 return accepted
 
     def accept_waiting(self, limit: int) -> list[Transport]:
         """Take what is there."""
         accepted: list[Transport] = []
-        while len(accepted) < limit:
+        # An accept that fails counts too: one that always fails must not keep the run loop.
+        for _ in range(limit):
             try:
                 sock, _ = self.socket.accept()
             except (BlockingIOError, InterruptedError):
@@ -104,10 +106,12 @@ class SocketListener(Listener):
         """Close the socket, and remove a Unix socket's file if it still is ours."""
         if self.socket.fileno() != -1:
             trio.lowlevel.notify_closing(self.socket)
-            self.socket.close()
+            # The file goes first: the moment the socket is closed, another server may take a file
+            # that is still there for a stale one and put its own in its place.
             if self._unlink is not None and _identity(self._unlink) == self._identity:
                 with contextlib.suppress(OSError):
-                    os.unlink(self._unlink)
+                    self._unlink.unlink()
+            self.socket.close()
         await trio.lowlevel.checkpoint()
 
 
@@ -120,9 +124,10 @@ class StreamListener(Listener):
 
     def __init__(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
         self._listener = listener
+        self.address = _address_of(listener)
 
-    async def accept_some(self, limit: int) -> list[Transport]:
-        """Accept one: a Trio listener gives no more at a time."""
+    async def accept_some(self, room: Callable[[], int]) -> list[Transport]:
+        """Accept one: a Trio listener gives no more at a time, and gives it unasked."""
         return [as_transport(await self._listener.accept())]
 
     async def aclose(self) -> None:
@@ -141,110 +146,20 @@ def as_listener(listener: Listener | trio.abc.Listener[trio.abc.Stream]) -> List
     return StreamListener(listener)
 
 
-async def open_tcp_listeners(
-    port: int, *, host: str | None = "127.0.0.1", backlog: int = BACKLOG
-) -> list[Listener]:
-    """Listen on every address that `host` has, all on the same port.
+def _address_of(listener: trio.abc.Listener[Any]) -> Address | None:
+    if isinstance(listener, trio.SSLListener):
+        # One type checker knows what it is a listener of, the other has to be told.
+        below = cast("trio.SSLListener[Any]", listener)  # type: ignore[redundant-cast]
+        return _address_of(below.transport_listener)
+    if isinstance(listener, trio.SocketListener):
+        address: Address = listener.socket.getsockname()
+        return address
+    return getattr(listener, "address", None)
 
-    Parameters:
-        port: the TCP port; 0 takes a free one.
-        host: an address or name; None is all addresses, IPv4 and IPv6.
-        backlog: connections that may wait to be accepted; the system caps it.
 
-    Raises:
-        OSError: the port is in use, or the host unknown; nothing is left open.
-    """
-    found = await trio.socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    listeners: list[Listener] = []
+def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        for family, kind, proto, _, address in dict.fromkeys(found):
-            taken = address if port == 0 and not listeners else (address[0], port, *address[2:])
-            try:
-                sock = _bind_tcp(socket.socket(family, kind, proto), taken, backlog)
-            except OSError as error:
-                if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL) and len(found) > 1:
-                    continue  # A family that this machine does not have.
-                raise
-            listeners.append(SocketListener(sock))
-            port = sock.getsockname()[1]
-    except BaseException:
-        for listener in listeners:
-            await trio.aclose_forcefully(listener)  # type: ignore[arg-type]
-        raise
-    if not listeners:
-        raise OSError(errno.EADDRNOTAVAIL, f"no address of {host!r} can be listened on")
-    return listeners
-
-
-def _bind_tcp(sock: socket.socket, address: Sequence[object], backlog: int) -> socket.socket:
-    try:
-        if os.name != "nt":  # There it would let a second server steal the port.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sock.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(tuple(address))
-        sock.listen(backlog)
-    except OSError as error:
-        sock.close()
-        raise OSError(
-            error.errno, f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
-        ) from error
-    return sock
-
-
-async def open_unix_listener(
-    path: str | os.PathLike[str], *, mode: int = 0o600, backlog: int = BACKLOG
-) -> Listener:
-    """Listen on a Unix socket.
-
-    A socket file that no server listens on any more is removed first; a live one is not.
-
-    Parameters:
-        path: the socket's file; removed again when the listener closes.
-        mode: the file's permissions; by default only this user can connect.
-        backlog: connections that may wait to be accepted; the system caps it.
-
-    Raises:
-        OSError: a server listens there already, or something else stands at `path`.
-    """
-    _remove_stale(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.bind(os.fspath(path))
-        os.chmod(path, mode)
-        sock.listen(backlog)
-    except OSError as error:
-        sock.close()
-        raise OSError(error.errno, f"cannot listen on {path}: {error.strerror}") from error
-    await trio.lowlevel.checkpoint()
-    return SocketListener(sock, unlink=path)
-
-
-def _remove_stale(path: str | os.PathLike[str]) -> None:
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise OSError(
-                errno.EEXIST, f"cannot listen on {path}: a file that is no socket is there"
-            )
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(os.fspath(path))
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-        except BlockingIOError:
-            pass  # A full backlog is a live server.
-    raise OSError(errno.EADDRINUSE, f"cannot listen on {path}: another server listens there")
-
-
-def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
+        found = path.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino

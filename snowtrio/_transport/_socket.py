@@ -49,10 +49,15 @@ class SocketTransport(Transport):
 
     async def send_some(self, data: memoryview) -> int:
         """Try at once, then wait. Not a checkpoint when the kernel has room."""
-        while True:
-            if taken := self.send_nowait(data):
-                return taken
-            await self._wait_writable()
+        taken = self.send_nowait(data)
+        while not taken:
+            in_time = await self._wait_writable()
+            # Writable means that a good part of the kernel's buffer is free. What a slow peer takes
+            # may be long in coming to that: so a last attempt is what tells slow from stalled.
+            taken = self.send_nowait(data)
+            if not (taken or in_time):
+                raise StalledError(f"peer took nothing for {self.stall_timeout:g} seconds")
+        return taken
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Hand the kernel what it takes now."""
@@ -64,11 +69,10 @@ class SocketTransport(Transport):
         except OSError as error:
             raise self._broken(error) from error
 
-    async def _wait_writable(self) -> None:
+    async def _wait_writable(self) -> bool:
         with trio.move_on_after(self.stall_timeout) as scope:
             await trio.lowlevel.wait_writable(self.socket)
-        if scope.cancelled_caught:
-            raise StalledError(f"peer took nothing for {self.stall_timeout:g} seconds")
+        return not scope.cancelled_caught
 
     async def wait_send_might_not_block(self) -> None:
         """Wait until the kernel has room."""

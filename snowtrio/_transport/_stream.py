@@ -11,8 +11,8 @@ from .._errors import StalledError, TruncatedError
 from ._base import Address, TLSStream, Transport
 from ._socket import take_socket
 
-# A foreign stream does not say how far a send came. Small slices keep "in doubt" small, and are what
-# the no-progress timeout measures there.
+# A foreign stream does not say how far a send came. Small slices keep "in doubt" small, and are
+# what the no-progress timeout measures there.
 _SLICE = 16 * 1024
 
 
@@ -43,11 +43,15 @@ class StreamTransport(Transport):
 
     async def send_some(self, data: memoryview) -> int:
         """Send a slice whole; if that fails the slice is in doubt."""
-        piece = data[:_SLICE]
         with trio.move_on_after(self.stall_timeout) as scope:
-            await self._stream.send_all(piece)
-        if scope.cancelled_caught:
-            raise StalledError(f"peer took nothing for {self.stall_timeout:g} seconds")
+            return await self._send_slice(data[:_SLICE])
+        assert scope.cancelled_caught
+        raise StalledError(f"peer took nothing for {self.stall_timeout:g} seconds")
+
+    async def _send_slice(self, piece: memoryview) -> int:
+        self.at_risk = len(piece)
+        await self._stream.send_all(piece)
+        self.at_risk = 0
         return len(piece)
 
     async def wait_send_might_not_block(self) -> None:
@@ -90,9 +94,7 @@ class TLSTransport(StreamTransport):
     async def send_some(self, data: memoryview) -> int:
         """Send a slice; the transport below watches for stalls."""
         self._below.stall_timeout = self.stall_timeout
-        piece = data[:_SLICE]
-        await self._stream.send_all(piece)
-        return len(piece)
+        return await self._send_slice(data[:_SLICE])
 
     async def finish(self) -> None:
         """Send the closing alert, and let the transport below do the rest."""
@@ -109,7 +111,11 @@ class TLSTransport(StreamTransport):
 
 
 def as_transport(stream: trio.abc.Stream) -> Transport:
-    """Take any stream over: a plain socket is driven directly, anything else through its methods."""
+    """Take any stream over: a plain socket is driven directly, another through its methods."""
     if isinstance(stream, trio.SocketStream):
         return take_socket(stream)
-    return StreamTransport(stream)
+    return StreamTransport(
+        stream,
+        local_address=getattr(stream, "local_address", None),
+        peer_address=getattr(stream, "peer_address", None),
+    )

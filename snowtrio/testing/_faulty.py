@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -98,6 +99,8 @@ class FaultyStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at most a chunk."""
+        if max_bytes is not None and operator.index(max_bytes) < 1:
+            raise ValueError("max_bytes must be at least 1")
         return await self._breakable(lambda: self._receive(max_bytes))
 
     async def _receive(self, max_bytes: int | None) -> bytes:

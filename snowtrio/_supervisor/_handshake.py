@@ -1,0 +1,127 @@
+"""Shaking hands: TLS, the protocol's own handshake, the coder that comes of it."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Generic
+
+import attrs
+import trio
+from typing_extensions import TypeVar
+
+from .._codec import Codec
+from .._errors import HandshakeError, HandshakeTimeoutError
+from .._protocol import Protocol, has_handshake
+from .._side import Side
+from .._transport import BufferedStream, Transport, close_at_once
+from ._limits import PoolLimits
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT", default=SendT)
+ContextT = TypeVar("ContextT", default=None)
+
+
+@attrs.frozen
+class TLS:
+    """How to begin TLS before the protocol's own handshake."""
+
+    context: ssl.SSLContext
+    hostname: str | None = None
+
+
+@attrs.frozen
+class Agreement(Generic[SendT, ReceiveT, ContextT]):
+    """What a handshake came to."""
+
+    coder: Codec[SendT, ReceiveT]
+    context: ContextT
+
+
+class Handshakes(Generic[SendT, ReceiveT, ContextT]):
+    """Runs the handshakes of one server or client.
+
+    Parameters:
+        protocol: what they speak.
+        side: the end that we are.
+    """
+
+    def __init__(self, protocol: Protocol[SendT, ReceiveT, ContextT], side: Side) -> None:
+        self.failed = 0
+        self.timed_out = 0
+        self._protocol = protocol
+        self._side = side
+        self._scopes: set[trio.CancelScope] = set()
+
+    def cut(self) -> None:
+        """Fail every handshake that is in progress now."""
+        for scope in self._scopes:
+            scope.cancel(reason="no more connections are taken")
+
+    async def run(
+        self, stream: BufferedStream, tls: TLS | None, limits: PoolLimits
+    ) -> Agreement[SendT, ReceiveT, ContextT]:
+        """Shake hands.
+
+        Raises:
+            HandshakeError: with the reason as its cause, if it was neither late nor cut; the
+                transport is closed.
+        """
+        try:
+            return await self._agree(stream, tls, limits.handshake_timeout)
+        except HandshakeError as error:
+            if isinstance(error, HandshakeTimeoutError):
+                self.timed_out += 1
+            else:
+                self.failed += 1
+            if error.__cause__ is not None:
+                await _let_it_read(stream.transport, limits.linger_timeout)
+            raise
+        except BaseException:
+            await close_at_once(stream.transport)
+            raise
+
+    async def _agree(
+        self, stream: BufferedStream, tls: TLS | None, timeout: float
+    ) -> Agreement[SendT, ReceiveT, ContextT]:
+        failure: Exception | None = None
+        scope = trio.CancelScope()
+        if tls is not None or has_handshake(self._protocol):  # Without, there is nothing to cut.
+            scope.deadline = trio.current_time() + timeout
+            self._scopes.add(scope)
+        try:
+            with scope:
+                return await self._shake_hands(stream, tls)
+        except Exception as error:
+            failure = error
+        finally:
+            self._scopes.discard(scope)
+        peer = stream.peer_address
+        if failure is not None:
+            reason = failure.__cause__ or failure
+            raise HandshakeError(f"the handshake with {peer} failed: {reason!r}") from failure
+        await close_at_once(stream.transport)
+        if trio.current_time() < scope.deadline:
+            raise HandshakeError(f"the handshake with {peer} was cut")
+        raise HandshakeTimeoutError(
+            f"the handshake with {peer} took longer than {timeout:g} seconds"
+        )
+
+    async def _shake_hands(
+        self, stream: BufferedStream, tls: TLS | None
+    ) -> Agreement[SendT, ReceiveT, ContextT]:
+        if tls is not None:
+            server_side = self._side is Side.SERVER
+            await stream.start_tls(
+                tls.context, server_side=server_side, server_hostname=tls.hostname
+            )
+        context = await self._protocol.handshake(self._side, stream)
+        return Agreement(self._protocol.codec.start(self._side, context), context)
+
+
+async def _let_it_read(transport: Transport, timeout: float) -> None:
+    """Close after a failed handshake, whose last words may say why it failed."""
+    try:
+        with trio.move_on_after(timeout):
+            await transport.finish()
+    finally:
+        await close_at_once(transport)

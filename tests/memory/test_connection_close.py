@@ -1,0 +1,331 @@
+"""Closing: who is told, what is still sent, and what a second closer gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import trio
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
+
+from snowtrio import (
+    Cause,
+    Connection,
+    ConnectionClosedError,
+    ConnectionLostError,
+    LineCodec,
+    LocalProtocolError,
+    PoolLimits,
+    StreamEndpoint,
+    open_connection,
+    serve_listeners,
+)
+from snowtrio.testing import FaultyStream, MemoryListener, open_memory_pair
+
+QUICK = PoolLimits(linger_timeout=0)
+
+
+async def test_close_sends_what_was_accepted() -> None:
+    """B5: then the peer sees the end of input."""
+    async with open_memory_pair(LineCodec()) as (client, server):
+        for number in range(100):
+            client.send_nowait(b"%d" % number)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.aclose)
+            assert [message async for message in server] == [b"%d" % n for n in range(100)]
+            nursery.start_soon(server.aclose)
+    assert client.ending is not None
+    assert (client.ending.cause, client.ending.unsent) == (Cause.CLOSED, ())
+
+
+async def test_close_wakes_a_receiver_and_a_sender_at_once() -> None:
+    """P6: both raise, though the peer takes nothing and the close itself has to wait."""
+    ours, theirs = memory_stream_pair()
+    faulty = FaultyStream(ours)
+    limits = PoolLimits(max_outbox_messages=1, linger_timeout=0)
+    async with open_memory_pair(LineCodec(), client_limits=limits, streams=(faulty, theirs)) as (
+        client,
+        _,
+    ):
+        faulty.stall()
+        client.send_nowait(b"fills the outbox")
+        woken: list[str] = []
+
+        async def receive() -> None:
+            with pytest.raises(ConnectionClosedError):
+                await client.receive()
+            woken.append("receiver")
+
+        async def send() -> None:
+            with pytest.raises(ConnectionClosedError):
+                await client.send(b"waits")
+            woken.append("sender")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            nursery.start_soon(send)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(client.aclose)
+            await wait_all_tasks_blocked()
+            assert sorted(woken) == ["receiver", "sender"]
+            faulty.resume()
+
+
+async def test_after_close_everything_says_so() -> None:
+    """P6: also what had been received and not been looked at is gone."""
+    async with open_memory_pair(LineCodec(), client_limits=QUICK, limits=QUICK) as (client, server):
+        await server.send_batch([b"one", b"two", b"three"])
+        assert await client.receive() == b"one"
+        await client.aclose()
+        with pytest.raises(ConnectionClosedError):
+            await client.receive()
+        with pytest.raises(ConnectionClosedError):
+            await client.receive_batch()
+        with pytest.raises(ConnectionClosedError):
+            await client.send(b"x")
+        with pytest.raises(ConnectionClosedError):
+            client.send_nowait(b"x")
+        with pytest.raises(ConnectionClosedError):
+            await client.send_batch([b"x"])
+        with pytest.raises(ConnectionClosedError):
+            await client.send_eof()
+        await client.flush()  # Nothing is left to flush.
+        await client.aclose()
+        assert "closed" in repr(client) or client.ending is None
+
+
+async def test_a_second_closer_waits_for_the_first() -> None:
+    ours, theirs = memory_stream_pair()
+    faulty = FaultyStream(ours)
+    async with open_memory_pair(LineCodec(), client_limits=QUICK, streams=(faulty, theirs)) as (
+        client,
+        server,
+    ):
+        faulty.stall()
+        client.send_nowait(b"one")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.aclose)
+            nursery.start_soon(client.aclose)
+            await wait_all_tasks_blocked()
+            assert len(nursery.child_tasks) == 2
+            faulty.resume()
+        assert await server.receive() == b"one"
+
+
+async def test_a_cancelled_second_closer_ends_the_first_ones_wait(
+    autojump_clock: MockClock,
+) -> None:
+    """B6: in a cancelled scope a close is at once, whoever began it."""
+    ours, theirs = memory_stream_pair()
+    faulty = FaultyStream(ours)
+    async with open_memory_pair(LineCodec(), streams=(faulty, theirs)) as (client, _):
+        faulty.stall()
+        client.send_nowait(b"stays")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.aclose)
+            await wait_all_tasks_blocked()
+            began = trio.current_time()
+            await trio.aclose_forcefully(client)
+        assert trio.current_time() == began
+        with pytest.raises(trio.ClosedResourceError):
+            await ours.send_all(b"x")
+    assert client.ending is not None
+    assert client.ending.unsent + client.ending.in_doubt == (b"stays",)
+
+
+async def test_a_peer_that_takes_nothing_is_waited_for_to_the_deadline(
+    autojump_clock: MockClock,
+) -> None:
+    """S13: ``drain_timeout`` bounds the close, and what was not sent is in the account."""
+    ours, theirs = memory_stream_pair()
+    faulty = FaultyStream(ours)
+    limits = PoolLimits(drain_timeout=7)
+    async with open_memory_pair(LineCodec(), client_limits=limits, streams=(faulty, theirs)) as (
+        client,
+        _,
+    ):
+        faulty.stall()
+        client.send_nowait(b"one")
+        client.send_nowait(b"two")
+        began = trio.current_time()
+        await client.aclose()
+        assert trio.current_time() - began == pytest.approx(7)
+    assert client.ending is not None
+    assert client.ending.in_doubt + client.ending.unsent == (b"one", b"two")
+
+
+async def test_a_peer_that_does_not_end_is_lingered_for(autojump_clock: MockClock) -> None:
+    """B9: reading and discarding goes on for ``linger_timeout``, and no longer."""
+    limits = PoolLimits(linger_timeout=3)
+    async with open_memory_pair(LineCodec(), client_limits=limits) as (client, server):
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.aclose)
+            await wait_all_tasks_blocked()
+            await server.send(b"still talking")
+            await server.flush()
+        assert trio.current_time() - began == pytest.approx(3)
+
+
+async def test_a_handler_goes_on_after_it_has_closed() -> None:
+    """Closing over a batch that nobody took is not the peer's departure: nothing is cancelled."""
+    listener = MemoryListener()
+    went_on: list[str] = []
+
+    async def handler(connection: Connection[bytes]) -> None:
+        await connection.receive()
+        await wait_all_tasks_blocked()  # The next batch waits to be taken.
+        await connection.aclose()
+        await trio.lowlevel.checkpoint()
+        went_on.append("yes")
+
+    async with trio.open_nursery() as nursery:
+
+        async def serve(task_status: trio.TaskStatus[object]) -> None:
+            await serve_listeners(handler, LineCodec(), [listener], task_status=task_status)
+
+        server = await nursery.start(serve)
+        async with open_connection(LineCodec(), StreamEndpoint(listener.connect)) as client:
+            await client.send(b"one")
+            await client.flush()
+            await client.send(b"two")
+            with pytest.raises((trio.EndOfChannel, ConnectionLostError)):
+                await client.receive()
+        report = await server.drain()
+    assert went_on == ["yes"]
+    assert report.clean
+
+
+async def test_stop_receiving_gives_what_was_decoded_and_then_the_end() -> None:
+    """B3: also the batch that the reader had in hand; and sending goes on."""
+    limits = PoolLimits(max_inbox_messages=4)
+    async with open_memory_pair(LineCodec(), limits=limits) as (client, server):
+        await client.send_batch([b"%d" % number for number in range(4)])
+        await client.flush()
+        await wait_all_tasks_blocked()
+        assert await server.receive() == b"0"
+        await wait_all_tasks_blocked()
+        server.stop_receiving()
+        await client.send(b"late")
+        assert [message async for message in server] == [b"1", b"2", b"3"]
+        with pytest.raises(trio.EndOfChannel):
+            await server.receive()
+        await server.send(b"goodbye")
+        assert await client.receive() == b"goodbye"
+
+
+async def test_stop_receiving_wakes_a_receiver() -> None:
+    async with open_memory_pair(LineCodec()) as (_, server), trio.open_nursery() as nursery:
+
+        async def receive() -> None:
+            with pytest.raises(trio.EndOfChannel):
+                await server.receive()
+
+        nursery.start_soon(receive)
+        await wait_all_tasks_blocked()
+        server.stop_receiving()
+
+
+async def test_dropping_tells_everybody_and_purges() -> None:
+    """B6: nobody takes it for the peer's end of input."""
+    ours, theirs = memory_stream_pair()
+    faulty = FaultyStream(ours)
+    async with open_memory_pair(LineCodec(), streams=(faulty, theirs)) as (client, server):
+        faulty.stall()
+        client.send_nowait(b"one")
+        await wait_all_tasks_blocked()
+        client.send_nowait(b"two")
+        async with trio.open_nursery() as nursery:
+
+            async def receive() -> None:
+                with pytest.raises(ConnectionClosedError):
+                    await client.receive()
+
+            nursery.start_soon(receive)
+            await wait_all_tasks_blocked()
+            client.drop()
+            with pytest.raises(ConnectionClosedError):
+                client.send_nowait(b"three")
+        with pytest.raises(trio.EndOfChannel):
+            await server.receive()
+    assert client.ending is not None
+    assert client.ending.cause is Cause.DROPPED
+    assert (client.ending.in_doubt, client.ending.unsent) == ((b"one",), (b"two",))
+
+
+async def test_dropping_from_within_a_batch_in_the_making() -> None:
+    """B5: what the batch had accepted is in the account; its maker gets no foreign error."""
+    async with open_memory_pair(LineCodec()) as (client, _):
+
+        def messages() -> Iterator[bytes]:
+            yield b"one"
+            client.drop()
+            yield b"two"
+
+        with pytest.raises(ConnectionClosedError):
+            await client.send_batch(messages())
+    assert client.ending is not None
+    assert client.ending.unsent == (b"one",)
+
+
+async def test_send_eof_ends_one_direction() -> None:
+    """P5: everything accepted goes before it, nothing after it, and receiving goes on."""
+    ours, theirs = memory_stream_pair()
+    faulty = FaultyStream(ours, chunk_size=1)
+    async with open_memory_pair(LineCodec(), streams=(faulty, theirs)) as (client, server):
+        async with trio.open_nursery() as nursery:
+            faulty.stall()
+            client.send_nowait(b"one")
+            await wait_all_tasks_blocked()
+            client.send_nowait(b"two")
+            nursery.start_soon(client.send_eof)
+            nursery.start_soon(client.send_eof)
+            await wait_all_tasks_blocked()
+            with pytest.raises(ConnectionClosedError, match="end of input"):
+                await client.send(b"three")
+            faulty.resume()
+            assert [message async for message in server] == [b"one", b"two"]
+        await client.send_eof()
+        await server.send(b"still here")
+        assert await client.receive() == b"still here"
+
+
+async def test_send_eof_tells_what_broke() -> None:
+    """P5: a connection that breaks on the way to it raises the loss."""
+    ours, theirs = memory_stream_pair()
+    faulty = FaultyStream(ours, break_after_sent=2)
+    async with open_memory_pair(LineCodec(), streams=(faulty, theirs)) as (client, _):
+        client.send_nowait(b"one")
+        with pytest.raises(ConnectionLostError):
+            await client.send_eof()
+
+
+async def test_a_transport_without_half_close_says_so() -> None:
+    """P5: nothing has changed then."""
+    ours, theirs = memory_stream_pair()
+    async with open_memory_pair(
+        LineCodec(), client_limits=QUICK, streams=(Whole(ours), theirs)
+    ) as (client, server):
+        with pytest.raises(LocalProtocolError, match="one direction"):
+            await client.send_eof()
+        await client.send(b"goes on")
+        assert await server.receive() == b"goes on"
+
+
+class Whole(trio.abc.Stream):
+    """A stream that cannot end one direction alone."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
