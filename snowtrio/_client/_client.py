@@ -192,6 +192,8 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         Raises:
             ConnectError: as `send`.
             HandshakeError: as `send`.
+            PoolBusyError: as `send`.
+            PoolClosedError: as `send`.
         """
         self._entered()
         await self._pool.acquire(maximum=1)
@@ -200,13 +202,16 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         """Have a connection accept a message (rows S14 to S17).
 
         An idle connection comes first, else the pool grows, else the one with the fewest pending
-        messages is used. Waits for a connection to open or for room in an outbox. Cancelled, it has
-        accepted nothing.
+        messages is used. Waits for a connection to open, or for room in an outbox; while the pool
+        grows, for one that becomes idle, and after a second, or when opening fails, the least busy
+        one is used. Cancelled, it has accepted nothing.
 
         Raises:
             LocalProtocolError: the message cannot be encoded.
             ConnectError: no connection is open and none could be opened in time, with all causes.
             HandshakeError: likewise, the last attempt failed in the handshake.
+            ConnectionLostError: as many new connections as ``connect_attempts`` broke, one after
+                the other, before they accepted the message.
             PoolBusyError: ``max_waiting`` senders wait for a connection already.
             PoolClosedError: the client is closed.
         """

@@ -25,10 +25,10 @@ def as_endpoints(
         return (TCPEndpoint(where, port, ssl_context=ssl_context),)
     if port is not None or ssl_context is not None:
         raise TypeError("an endpoint has its own port and ssl_context")
-    endpoints = (where,) if isinstance(where, Endpoint) else tuple(where)
-    if not endpoints:
+    given: tuple[object, ...] = (where,) if isinstance(where, Endpoint) else tuple(where)
+    if not given:
         raise ValueError("a client needs at least one endpoint")
-    for endpoint in endpoints:
-        if not isinstance(endpoint, Endpoint):
-            raise TypeError(f"a host and port, or endpoints are needed, not {endpoint!r}")
+    endpoints = tuple(each for each in given if isinstance(each, Endpoint))
+    if len(endpoints) < len(given):
+        raise TypeError(f"a host and port, or endpoints are needed, not {where!r}")
     return endpoints

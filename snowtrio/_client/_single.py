@@ -51,13 +51,9 @@ async def open_connection(
     supervisor = Supervisor[SendT, ReceiveT, ContextT](
         as_protocol(protocol), Side.CLIENT, limits, logger=logger
     )
-    place = supervisor.places.reserve()
-    try:
-        opening = Opening(place, attempts=1, order=count())
-        member = await Opener(supervisor, [endpoint], limits).open(opening)
-    except BaseException:
-        place.release()
-        raise
+    # Its place is the only one: nobody else asks this supervisor for any.
+    opening = Opening(supervisor.places.reserve(), attempts=1, order=count())
+    member = await Opener(supervisor, [endpoint], limits).open(opening)
     async with open_plain_nursery() as nursery:
         left = trio.Event()
         nursery.start_soon(supervisor.attend, member, left.wait)

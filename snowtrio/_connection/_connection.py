@@ -35,6 +35,8 @@ class Connection(
     sends, still meets one at least once a batch or once a full outbox.
     """
 
+    __slots__ = ("__weakref__", "_context", "_eof_sent", "_life", "_reader", "_side", "_writer")
+
     def __init__(self, life: Life[SendT, ReceiveT], side: Side, context: ContextT) -> None:
         self._life = life
         self._reader = life.reader

@@ -47,6 +47,27 @@ class Life(Generic[SendT, ReceiveT]):
         eof_is_departure: whether the peer's end of input cancels the handler.
     """
 
+    __slots__ = (
+        "_body_scope",
+        "_cause",
+        "_changes",
+        "_closed",
+        "_counters",
+        "_cut",
+        "_departed",
+        "_eof_is_departure",
+        "_error",
+        "_nursery",
+        "_patience",
+        "_share",
+        "closing",
+        "ending",
+        "limits",
+        "reader",
+        "transport",
+        "writer",
+    )
+
     def __init__(
         self,
         transport: Transport,
@@ -66,15 +87,18 @@ class Life(Generic[SendT, ReceiveT]):
         self._share = share
         self._eof_is_departure = eof_is_departure
         self._departed = False
-        self.writer = Writer[SendT](
+        self._cut = False
+        self._changes = changes = trio.lowlevel.ParkingLot()
+        self.writer: Writer[SendT] = Writer(
             transport,
             coder,
             Outbox(limits.max_outbox_messages, limits.max_outbox_bytes),
             counters,
             share,
+            changes,
             self._lost,
         )
-        self.reader = Reader[ReceiveT](
+        self.reader: Reader[ReceiveT] = Reader(
             transport,
             buffer,
             coder,
@@ -82,6 +106,7 @@ class Life(Generic[SendT, ReceiveT]):
             counters,
             share=share,
             bucket=bucket,
+            changes=changes,
             on_eof=self._peer_ended,
             on_loss=self._lost,
         )
@@ -89,10 +114,10 @@ class Life(Generic[SendT, ReceiveT]):
         self._error: BaseException | None = None
         self.closing = False
         """Whether our side has begun to close it."""
-        self._closed = trio.Event()
-        self._scope = trio.CancelScope()
+        self._closed = False
+        self._nursery: trio.Nursery | None = None
         self._body_scope = trio.CancelScope()
-        self._patience = trio.CancelScope()
+        self._patience: trio.CancelScope | None = None
         if share is not None:
             share.charge(len(buffer))
 
@@ -112,12 +137,14 @@ class Life(Generic[SendT, ReceiveT]):
         """
         failure: BaseException | None = None
         try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self.reader.run)
-                    nursery.start_soon(self.writer.run)
-                    failure = await self._run_body(body)
-                    await self._close_in_order()
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                if self._cut:
+                    self._cancel()  # That was before it began.
+                nursery.start_soon(self.reader.run, name="snowtrio reader")
+                nursery.start_soon(self.writer.run, name="snowtrio writer")
+                failure = await self._run_body(body)
+                await self._close_in_order()
         finally:
             # Where `aclose` has done all this, nothing is left to do.
             self._refuse()
@@ -146,7 +173,7 @@ class Life(Generic[SendT, ReceiveT]):
     @property
     def _parting(self) -> bool:
         """Whether this connection has begun to end: if not, an error tells of another one's end."""
-        return self._cause is not None or self.reader.done.is_set()
+        return self._cause is not None or self.reader.done
 
     def _settle(self) -> None:
         """Make the account, once everything has stopped."""
@@ -155,7 +182,7 @@ class Life(Generic[SendT, ReceiveT]):
             self._share.close()
         cause = self._cause or Cause.CANCELLED
         self.ending = Ending(cause, self._error, tuple(unsent), tuple(in_doubt))
-        self._closed.set()
+        self._note_closed()
 
     # Ending
 
@@ -169,7 +196,12 @@ class Life(Generic[SendT, ReceiveT]):
         self.end(cause)
         self.reader.close()
         self._refuse()
-        self._scope.cancel(reason=f"the connection is cut: {cause.value}")
+        self._cut = True
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel(reason="the connection is cut")
 
     def finish(self, cause: Cause) -> None:
         """Have the body end, and what was accepted sent. Does not wait."""
@@ -213,10 +245,10 @@ class Life(Generic[SendT, ReceiveT]):
             return
         self.closing = True
         self._refuse()
-        with self._patience:
+        with trio.CancelScope() as self._patience:
             try:
                 await self._send_the_rest()
-                await self.reader.done.wait()
+                await self.reader.wait_done()
                 await self._say_the_end()
             finally:
                 self.writer.cancel("the connection is closed")
@@ -224,17 +256,19 @@ class Life(Generic[SendT, ReceiveT]):
 
     async def _wait_closed(self) -> None:
         try:
-            await self._closed.wait()
+            while not self._closed:
+                await self._changes.park()
         except trio.Cancelled:
-            self._patience.cancel(reason="somebody who waits for the close was cancelled")
+            if self._patience is not None:
+                self._patience.cancel(reason="somebody who waits for the close was cancelled")
             raise
 
     async def _send_the_rest(self) -> None:
         with trio.move_on_after(self.limits.drain_timeout) as scope:
-            await self.writer.done.wait()
+            await self.writer.wait_done()
         if scope.cancelled_caught:
             self.writer.cancel("the peer took too long over what was left to send")
-            await self.writer.done.wait()
+            await self.writer.wait_done()
 
     async def _say_the_end(self) -> None:
         said_all = self.writer.outbox.count == 0 and self.writer.lost is None
@@ -250,11 +284,15 @@ class Life(Generic[SendT, ReceiveT]):
         except Exception:  # from a stream that cannot even be closed
             logger.debug("closing a transport failed", exc_info=True)
         finally:
-            self._closed.set()
+            self._note_closed()
+
+    def _note_closed(self) -> None:
+        self._closed = True
+        self._changes.unpark_all()
 
     async def _close_transport_at_once(self) -> None:
         """Make sure of the socket, where a cancellation came before or in the midst of `aclose`."""
-        if not self._closed.is_set():
+        if not self._closed:
             with trio.CancelScope(shield=True) as at_once:
                 at_once.cancel(reason="the connection was cancelled")
                 await self._close_transport()

@@ -33,8 +33,28 @@ class Writer(Generic[SendT]):
         outbox: what holds them until then.
         counters: the connection's counts.
         share: of the memory that all connections have together.
+        progress: where everybody parks who waits for anything about this connection.
         on_loss: called when the transport breaks.
     """
+
+    __slots__ = (
+        "_counters",
+        "_on_loss",
+        "_post",
+        "_posted",
+        "_progress",
+        "_scope",
+        "_sent_this_turn",
+        "_share",
+        "_transport",
+        "_turns",
+        "coder",
+        "done",
+        "lost",
+        "on_progress",
+        "outbox",
+        "refusal",
+    )
 
     def __init__(
         self,
@@ -43,6 +63,7 @@ class Writer(Generic[SendT]):
         outbox: Outbox[SendT],
         counters: Counters,
         share: Share | None,
+        progress: trio.lowlevel.ParkingLot,
         on_loss: Callable[[Exception], None],
     ) -> None:
         self.coder = coder
@@ -53,15 +74,18 @@ class Writer(Generic[SendT]):
         """What broke the transport, if anything did."""
         self.on_progress: Callable[[], None] | None = None
         """Called when the kernel has taken something, where anybody wants to know."""
-        self.done = trio.Event()
+        self.done = False
+        """Whether the task has ended."""
         self._transport = transport
         self._counters = counters
         self._share = share
         self._on_loss = on_loss
         # At most the batch in flight that `_push` left over, and the open one.
-        self._post, self._posted = trio.open_memory_channel[Batch[SendT]](2)
-        self._turns = trio.StrictFIFOLock()
-        self._progress = trio.lowlevel.ParkingLot()
+        self._post: trio.MemorySendChannel[Batch[SendT]]
+        self._posted: trio.MemoryReceiveChannel[Batch[SendT]]
+        self._post, self._posted = trio.open_memory_channel(2)
+        self._turns: trio.StrictFIFOLock | None = None
+        self._progress = progress
         self._sent_this_turn = False
         self._scope = trio.CancelScope()
 
@@ -102,14 +126,14 @@ class Writer(Generic[SendT]):
         target = self._counters.messages_accepted
         await trio.lowlevel.checkpoint()
         while self._counters.messages_sent < target:
-            if self.done.is_set():
+            if self.done:
                 self._raise_why_not_sent()
             await self._progress.park()
 
     async def send_eof(self) -> None:
         """Accept nothing more, wait until the kernel has all, and end our direction."""
         self.refuse(ConnectionClosedError("this side has sent its end of input"))
-        await self.done.wait()
+        await self.wait_done()
         if self.outbox.count or self.lost is not None:
             self._raise_why_not_sent()
         try:
@@ -184,7 +208,11 @@ class Writer(Generic[SendT]):
 
     def _has_room(self) -> bool:
         """Whether a message can be accepted without waiting, and nobody waits before it."""
-        return self._fits() and self.refusal is None and not self._turns.locked()
+        return (
+            (self._turns is None or not self._turns.locked())
+            and self._fits()
+            and self.refusal is None
+        )
 
     def _fits(self) -> bool:
         outbox = self.outbox
@@ -196,6 +224,8 @@ class Writer(Generic[SendT]):
         """Wait in line: whoever came first goes on first."""
         self._check()
         self._counters.sends_waited += 1
+        if self._turns is None:
+            self._turns = trio.StrictFIFOLock()  # Most connections never need it.
         async with self._turns:
             while not self._fits():
                 self._check()
@@ -217,12 +247,14 @@ class Writer(Generic[SendT]):
         """Send batches until no more can come and all are sent, or the transport breaks."""
         try:
             with self._scope:
-                async for batch in self._posted:
-                    await self._send_batch(batch)
+                while True:
+                    await self._send_batch(await self._posted.receive())
+        except trio.EndOfChannel:
+            pass  # Nothing more is accepted, and all is sent.
         except Exception as error:  # a stream may break in ways of its own
             self._lost(error)
         finally:
-            self.done.set()
+            self.done = True
             self._progress.unpark_all()
 
     async def _send_batch(self, batch: Batch[SendT]) -> None:
@@ -257,6 +289,11 @@ class Writer(Generic[SendT]):
         self.lost = as_lost(error)
         self._on_loss(self.lost)
         return self.lost
+
+    async def wait_done(self) -> None:
+        """Wait until the task has ended."""
+        while not self.done:
+            await self._progress.park()
 
     # The end
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Generic, TypeAlias
 
 import attrs
@@ -211,10 +212,7 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
         except BaseException:
             place.release()
             raise
-        await self._supervisor.attend(member, lambda: self._handle(member.connection))
-
-    async def _handle(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
-        await self._handler(connection)
+        await self._supervisor.attend(member, partial(self._handler, member.connection))
 
     def _handshake_failed(self, error: Exception) -> None:
         """Log what a peer did, and report what is a mistake of the protocol's own."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Generic, TypeAlias
 
 import attrs
@@ -123,7 +124,8 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
     ) -> Member[SendT, ReceiveT, ContextT]:
         now, rate = trio.current_time(), self.limits.max_receive_rate
         bucket = self._rates.join(peer_of(stream.transport), rate, now)
-        life = Life[SendT, ReceiveT](
+        # Not subscripted: that would give each of them a __dict__ to remember its types in.
+        life: Life[SendT, ReceiveT] = Life(
             stream.transport,
             stream.buffer,
             agreed.coder,
@@ -132,7 +134,8 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             bucket=bucket,
             eof_is_departure=self.protocol.eof_is_departure,
         )
-        connection = Connection[SendT, ReceiveT, ContextT](life, self._side, agreed.context)
+        connection: Connection[SendT, ReceiveT, ContextT]
+        connection = Connection(life, self._side, agreed.context)
         member = Member(connection, life, place, now, bucket)
         place.register()
         self.members[connection] = member
@@ -172,19 +175,23 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         body: Callable[[], Awaitable[None]],
         failures: list[Exception],
     ) -> None:
-        async def whole_body() -> None:
-            if self._drain is not None:
-                with trio.move_on_after(self._drain.timeouts.goodbye):
-                    await self._say_goodbye(member)
-            await body()
-
+        if self._drain is not None:
+            body = partial(self._run_after_goodbye, member, body)
         try:
-            failure = await member.life.run(whole_body)
+            failure = await member.life.run(body)
         except Exception as error:
             failures.append(error)
         else:
             if isinstance(failure, Exception):
                 failures += [] if self._is_departure(member, failure) else [failure]
+
+    async def _run_after_goodbye(
+        self, member: Member[SendT, ReceiveT, ContextT], body: Callable[[], Awaitable[None]]
+    ) -> None:
+        if self._drain is not None:
+            with trio.move_on_after(self._drain.timeouts.goodbye):
+                await self._say_goodbye(member)
+        await body()
 
     def _is_departure(self, member: Member[SendT, ReceiveT, ContextT], error: Exception) -> bool:
         """Whether a body only failed because its connection ended; such an end is no failure."""

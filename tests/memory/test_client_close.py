@@ -226,6 +226,8 @@ async def test_a_cancelled_block_that_takes_its_time(mock_clock: MockClock) -> N
                     await wait_all_tasks_blocked()
                     assert counts(client) == NOTHING
                     assert len(peers.attempts) == 1
+                await client.send(b"late")  # Cancelled, like everything here: no other error.
+        assert scope.cancelled_caught
 
 
 async def test_a_handlers_error_can_end_the_block() -> None:

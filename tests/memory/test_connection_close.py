@@ -196,6 +196,90 @@ async def test_a_handler_goes_on_after_it_has_closed() -> None:
     assert report.clean
 
 
+async def test_closing_over_messages_that_nobody_took_still_sends() -> None:
+    """B5: the reader that cannot hand over any more does not take the writer with it."""
+    ours, theirs = memory_stream_pair()
+    faulty = FaultyStream(ours)
+    async with open_memory_pair(
+        LineCodec(), client_limits=QUICK, streams=(faulty, theirs)
+    ) as (client, server):
+        await server.send(b"one")
+        await server.flush()
+        await server.send(b"two")
+        await wait_all_tasks_blocked()
+        faulty.stall()
+        client.send_nowait(b"last word")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.aclose)
+            await wait_all_tasks_blocked()
+            faulty.resume()
+        assert await server.receive() == b"last word"
+    assert client.ending is not None
+    assert (client.ending.cause, client.ending.unsent) == (Cause.CLOSED, ())
+
+
+async def test_a_loss_while_closing_ends_the_close_and_not_the_closer() -> None:
+    """P6: a handler that closes goes on afterwards, whatever becomes of the peer."""
+    listener = MemoryListener()
+    streams: list[FaultyStream] = []
+    went_on: list[str] = []
+
+    class Faulty(trio.abc.Listener[trio.abc.Stream]):
+        async def accept(self) -> trio.abc.Stream:
+            streams.append(FaultyStream(await listener.accept()))
+            return streams[0]
+
+        async def aclose(self) -> None:
+            await listener.aclose()
+
+    async def handler(connection: Connection[bytes]) -> None:
+        streams[0].stall()
+        await connection.send(b"never")
+        await connection.aclose()
+        await trio.lowlevel.checkpoint()
+        went_on.append("yes")
+
+    async with trio.open_nursery() as nursery:
+
+        async def serve(task_status: trio.TaskStatus[object]) -> None:
+            await serve_listeners(handler, LineCodec(), [Faulty()], task_status=task_status)
+
+        server = await nursery.start(serve)
+        async with open_connection(LineCodec(), StreamEndpoint(listener.connect)):
+            await wait_all_tasks_blocked()
+            assert not went_on
+            streams[0].break_now()
+            await wait_all_tasks_blocked()
+            assert went_on == ["yes"]
+        await server.drain()
+
+
+async def test_a_receiver_elsewhere_does_not_take_a_cancellation_for_the_end() -> None:
+    """B6: the scope around the connection is cancelled, the receiver's is not."""
+    opened: list[Connection[bytes]] = []
+    cancelled = trio.CancelScope()
+
+    async def hold() -> None:
+        with cancelled:
+            async with open_memory_pair(LineCodec()) as (client, _):
+                opened.append(client)
+                await trio.sleep_forever()
+
+    async def receive() -> None:
+        with pytest.raises(ConnectionClosedError):
+            await opened[0].receive()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hold)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(receive)
+        await wait_all_tasks_blocked()
+        cancelled.cancel()
+    ending = opened[0].ending
+    assert ending is not None
+    assert ending.cause is Cause.CANCELLED
+
+
 async def test_stop_receiving_gives_what_was_decoded_and_then_the_end() -> None:
     """B3: also the batch that the reader had in hand; and sending goes on."""
     limits = PoolLimits(max_inbox_messages=4)

@@ -158,13 +158,16 @@ async def test_a_timeout_on_receive_loses_nothing(pair: Pair) -> None:
 async def test_messages_without_bytes_cost_nothing_and_hold_up_nobody() -> None:
     """B5: an empty message of a codec without frames is done when those before it are."""
     async with open_memory_pair(RawCodec()) as (client, server):
+        await client.send(b"")
+        await client.send(b"")  # For the writer alone, and nothing to write.
+        await client.flush()
         for message in (b"", b"", b"one", b"", b"two", b""):
             await client.send(message)
         await client.send_batch([b"", b""])
         await client.send_batch([b"", b"three", b""])
         await client.flush()
         assert client.pending == 0
-        assert client.statistics().messages_sent == 11
+        assert client.statistics().messages_sent == 13
         await client.send_eof()
         assert b"".join([message async for message in server]) == b"onetwothree"
 

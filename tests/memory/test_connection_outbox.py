@@ -85,21 +85,30 @@ async def test_senders_wait_in_line_and_go_on_in_order() -> None:
 
 
 async def test_nobody_overtakes_the_line_in_the_moment_of_room() -> None:
-    """S13: room that somebody waits for is not there for others."""
-    async with stalled(THREE) as (client, server, faulty), trio.open_nursery() as nursery:
-        await fill(client)
-        nursery.start_soon(client.send, b"first")
-        await wait_all_tasks_blocked()
-        nursery.start_soon(client.send, b"second")
-        await wait_all_tasks_blocked()
-        faulty.resume()
-        got: list[bytes] = []
-        while b"second" not in got:
-            got.append(await server.receive())
-            if len(got) == 3:  # All of the early ones are out: there is room, and a line.
-                nursery.start_soon(client.send, b"third")
-        assert [m for m in got if m in (b"first", b"second")] == [b"first", b"second"]
-        assert await server.receive() == b"third"
+    """S13: room that somebody waits for is not there for others, who first runs is chance."""
+    one = PoolLimits(max_outbox_messages=1)
+    async with stalled(one) as (client, server, faulty):
+        for _ in range(20):
+            faulty.stall()
+            client.send_nowait(b"early")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.send, b"in line")
+                await wait_all_tasks_blocked()
+                nursery.start_soon(push_in, client)
+                faulty.resume()
+            got = [await server.receive() for _ in range(3)]
+            assert got == [b"early", b"in line", b"pushed in"]
+
+
+async def push_in(client: Connection[bytes]) -> None:
+    """Try to send whenever the scheduler allows."""
+    while True:
+        try:
+            client.send_nowait(b"pushed in")
+        except trio.WouldBlock:
+            await trio.lowlevel.checkpoint()
+        else:
+            return
 
 
 async def test_cancelling_a_sender_leaves_the_queue_as_it_was() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -50,6 +51,11 @@ class RunningClient:
         return status, self.errors.read()
 
 
+def hear_ctrl_c() -> None:
+    """Undo what a shell does to programs in its background, this test run perhaps: ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.asynccontextmanager
 async def running_client(port: int) -> AsyncIterator[RunningClient]:
     """Run a client on standard input for the time of a block."""
@@ -59,6 +65,8 @@ async def running_client(port: int) -> AsyncIterator[RunningClient]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
+            env={name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"},
+            preexec_fn=hear_ctrl_c,
         )
         assert process.stdin is not None
         assert process.stdout is not None
