@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Generic, Self
@@ -137,7 +137,7 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         return await self._running.__aexit__(kind, error, traceback)
 
     @asynccontextmanager
-    async def _run(self) -> AsyncIterator[None]:
+    async def _run(self) -> AsyncGenerator[None, None]:
         async with open_plain_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(Upkeep(self._pool, self._limits).run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from typing import cast
 
 from .._transport import Endpoint, TCPEndpoint
 
@@ -25,7 +26,8 @@ def as_endpoints(
         return (TCPEndpoint(where, port, ssl_context=ssl_context),)
     if port is not None or ssl_context is not None:
         raise TypeError("an endpoint has its own port and ssl_context")
-    given: tuple[object, ...] = (where,) if isinstance(where, Endpoint) else tuple(where)
+    # What the annotation promises, an untyped caller may not keep.
+    given = cast("tuple[object, ...]", (where,) if isinstance(where, Endpoint) else tuple(where))
     if not given:
         raise ValueError("a client needs at least one endpoint")
     endpoints = tuple(each for each in given if isinstance(each, Endpoint))

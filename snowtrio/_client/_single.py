@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 
@@ -32,7 +32,7 @@ async def open_connection(
     endpoint: Endpoint,
     *,
     limits: ClientLimits | None = None,
-) -> AsyncIterator[Connection[SendT, ReceiveT, ContextT]]:
+) -> AsyncGenerator[Connection[SendT, ReceiveT, ContextT], None]:
     """Open one connection, and close it in order when the block is left.
 
     One attempt, without a pool. A block that raises or is cancelled closes at once; what it raises

@@ -158,15 +158,19 @@ class Connection(
             ConnectionClosedError: our side closed it.
             trio.BusyResourceError: another task is receiving.
         """
-        if not self._reader.ready:
+        reader = self._reader
+        if not reader.ready:
             self._writer.new_turn()
-        return await self._reader.receive()
+            await reader.take_batch()
+        return reader.ready.pop()
 
     async def receive_batch(self) -> list[ReceiveT]:
         """Return everything that is there, at least one message (row B1); raises as `receive`."""
-        if not self._reader.ready:
+        reader = self._reader
+        if not reader.ready:
             self._writer.new_turn()
-        return await self._reader.receive_batch()
+            await reader.take_batch()
+        return reader.take_ready()
 
     async def batches(self) -> AsyncIterator[list[ReceiveT]]:
         """Iterate over batches until the peer ends its input."""

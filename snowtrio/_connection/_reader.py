@@ -7,7 +7,7 @@ the one before; together they are what ``max_inbox_messages`` bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +22,7 @@ from .._errors import (
     StalledError,
     TruncatedError,
 )
-from .._transport import BusyGuard, Transport
+from .._transport import Transport
 from ._budget import Share
 from ._limits import ConnectionLimits
 from ._rate import TokenBucket
@@ -56,12 +56,12 @@ class Reader(Generic[ReceiveT]):
         "_counters",
         "_delay",
         "_deliver",
-        "_guard",
         "_in_hand",
         "_inbox",
         "_limits",
         "_on_eof",
         "_on_loss",
+        "_receiving",
         "_scope",
         "_share",
         "_switches",
@@ -116,32 +116,29 @@ class Reader(Generic[ReceiveT]):
         self._inbox: trio.MemoryReceiveChannel[list[ReceiveT] | Exception]
         self._deliver, self._inbox = trio.open_memory_channel(0)
         self._in_hand: list[ReceiveT] | Exception | None = None
-        self._guard = BusyGuard("another task is receiving from this connection")
+        self._receiving = False
         self._scope = trio.CancelScope()
         self._closed = False
 
     # The receiver
 
-    async def receive(self) -> ReceiveT:
-        """Return the next message."""
-        if not self.ready or self._closed:
-            await self._take_batch()
-        return self.ready.pop()
-
-    async def receive_batch(self) -> list[ReceiveT]:
-        """Return all that is there, at least one message."""
-        if not self.ready or self._closed:
-            await self._take_batch()
-        batch, self.ready = self.ready, []
-        batch.reverse()
-        return batch
-
-    async def _take_batch(self) -> None:
-        """Move the next batch from the inbox to `ready`."""
-        with self._guard:
-            if self._closed:
-                raise ConnectionClosedError("this side closed the connection")
-            item = await self._next_item()
+    async def take_batch(self) -> None:
+        """Wait until there is something in `ready`."""
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving from this connection")
+        self._receiving = True
+        try:
+            item: list[ReceiveT] | Exception | None
+            try:
+                item = self._inbox.receive_nowait()
+            except trio.WouldBlock:
+                item = await self._inbox.receive()
+        except trio.EndOfChannel:
+            item, self._in_hand = self._in_hand, None
+        except trio.ClosedResourceError:
+            raise ConnectionClosedError("this side closed the connection") from None
+        finally:
+            self._receiving = False
         if item is None:
             raise self._end()
         if isinstance(item, Exception):
@@ -149,24 +146,11 @@ class Reader(Generic[ReceiveT]):
         item.reverse()
         self.ready = item
 
-    async def _next_item(self) -> list[ReceiveT] | Exception | None:
-        """Return what the reader hands over next, None at the end."""
-        try:
-            return self._inbox.receive_nowait()
-        except trio.WouldBlock:
-            pass
-        except trio.EndOfChannel:
-            return self._last_item()
-        try:
-            return await self._inbox.receive()
-        except trio.EndOfChannel:
-            return self._last_item()
-        except trio.ClosedResourceError:
-            raise ConnectionClosedError("this side closed the connection") from None
-
-    def _last_item(self) -> list[ReceiveT] | Exception | None:
-        item, self._in_hand = self._in_hand, None
-        return item
+    def take_ready(self) -> list[ReceiveT]:
+        """Return all that is in `ready`, in order."""
+        batch, self.ready = self.ready, []
+        batch.reverse()
+        return batch
 
     def _end(self) -> Exception:
         """Return what says that no more comes; the same however often it is asked."""
@@ -221,7 +205,12 @@ class Reader(Generic[ReceiveT]):
         while True:
             if self.buffer:
                 await self._decode()
-            data = await self._read()
+            try:
+                data = await self._next_bytes()
+            except TruncatedError:
+                if self.buffer or not self._coder.ends_itself:
+                    raise
+                return
             if data is None:
                 continue
             if not data:
@@ -233,6 +222,15 @@ class Reader(Generic[ReceiveT]):
                 self._share.charge(len(data))
             if self._bucket is not None:
                 self._delay = self._bucket.spend(len(data), trio.current_time())
+
+    def _next_bytes(self) -> Awaitable[bytes | None]:
+        """Return what waits for bytes: where nothing can hold it back, the transport itself.
+
+        An idle connection is one that waits here, and each coroutine that it waits in costs memory.
+        """
+        if self.buffer or self._share is not None or self._bucket is not None:
+            return self._read()
+        return self._transport.receive_some(self._limits.receive_size)
 
     async def _read(self) -> bytes | None:
         """Wait for bytes; None where those that are there have become another codec's meanwhile."""
@@ -249,12 +247,7 @@ class Reader(Generic[ReceiveT]):
             self._delay = 0.0
         if self._share is not None and not self._share.allows:
             await self._wait_for_memory(self._share)
-        try:
-            return await self._transport.receive_some(self._limits.receive_size)
-        except TruncatedError:
-            if self.buffer or not self._coder.ends_itself:
-                raise
-            return b""
+        return await self._transport.receive_some(self._limits.receive_size)
 
     async def _decode(self) -> None:
         """Decode what is there, with a new coder too if the old one is replaced on the way."""
@@ -333,5 +326,6 @@ class Reader(Generic[ReceiveT]):
     def close(self) -> None:
         """Read no more and deliver no more; a receiver that waits is told at once."""
         self._closed = True
+        self.ready = []
         self._inbox.close()
         self.stop("the connection is closing")

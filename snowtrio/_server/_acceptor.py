@@ -70,7 +70,6 @@ class Acceptor:
 
         Nobody waits for a place any more: those who find none are refused.
         """
-        self._admit_held(may_wait=False)
         try:
             # No more than a backlog holds: who goes on connecting must not keep us listening.
             for _ in range(BACKLOG // MANY):

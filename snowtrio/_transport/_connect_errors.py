@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable
+from typing import cast
 
 from .._errors import ConnectError, ConnectRefusedError, ConnectTimeoutError, HostUnreachableError
 
@@ -60,7 +61,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, ConnectError) and error.causes:
         return list(error.causes)
     if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
     if isinstance(error, OSError) and error.errno is None and error.__cause__ is not None:
         return _leaves(error.__cause__)
     return [error]

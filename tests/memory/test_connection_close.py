@@ -200,9 +200,10 @@ async def test_closing_over_messages_that_nobody_took_still_sends() -> None:
     """B5: the reader that cannot hand over any more does not take the writer with it."""
     ours, theirs = memory_stream_pair()
     faulty = FaultyStream(ours)
-    async with open_memory_pair(
-        LineCodec(), client_limits=QUICK, streams=(faulty, theirs)
-    ) as (client, server):
+    async with open_memory_pair(LineCodec(), client_limits=QUICK, streams=(faulty, theirs)) as (
+        client,
+        server,
+    ):
         await server.send(b"one")
         await server.flush()
         await server.send(b"two")

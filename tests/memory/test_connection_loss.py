@@ -17,6 +17,7 @@ from snowtrio import (
     IncompleteFrameError,
     LineCodec,
     PoolLimits,
+    Protocol,
     RawCodec,
     ReceiveBuffer,
     RemoteProtocolError,
@@ -260,3 +261,25 @@ async def test_a_decoder_is_not_run_ahead_of_its_receiver() -> None:
         await wait_all_tasks_blocked()
         assert codec.made <= 10
         assert b"".join([await one.receive() for _ in range(1000)]) == bytes(1000)
+
+
+class Departing(Protocol[bytes]):
+    codec = LineCodec()
+    eof_is_departure = True
+
+
+async def test_an_end_of_input_can_count_as_departure() -> None:
+    """P5: then it cancels the handler; what came before it is still there for a receiver."""
+    protocol = Departing()
+    async with open_memory_pair(LineCodec(), server_protocol=protocol) as (client, server):
+        await client.send_batch([b"one", b"two"])
+        assert await server.receive() == b"one"
+        await client.send_eof()
+        await wait_all_tasks_blocked()
+        assert server.ending is not None
+        assert server.ending.cause is Cause.PEER_CLOSED
+        assert await server.receive() == b"two"
+        with pytest.raises(trio.EndOfChannel):
+            await server.receive()
+        with pytest.raises(ConnectionClosedError):
+            await server.send(b"x")

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from snowtrio import (
     BufferedStream,
     Cause,
+    Client,
     Connection,
     DrainReport,
     DrainTimeouts,
@@ -22,6 +23,7 @@ from snowtrio import (
     Server,
     ServerLimits,
     Side,
+    StreamEndpoint,
     serve_listeners,
 )
 from snowtrio.testing import MemoryListener
@@ -221,6 +223,27 @@ async def test_drain_goes_on_without_a_caller_that_is_cancelled(autojump_clock: 
         report = await served.server.drain()
         assert watch.seconds == 9
         assert report.cut == 1
+
+
+async def test_client_cancelled_in_its_close_says_goodbye_once(autojump_clock: MockClock) -> None:
+    """B6, B3: closed again, it goes on where it was, and tells nobody twice."""
+    protocol = Parting()
+
+    async def hold(connection: Connection[bytes]) -> None:
+        await trio.sleep_forever()
+
+    async with (
+        serving(hold, listener=MemoryListener(lockstep=True)) as served,
+        Client(protocol, StreamEndpoint(served.listener.connect)) as client,
+    ):
+        await client.bootstrap()
+        await client.send(b"stuck in an outbox that nobody empties")
+        with trio.move_on_after(1) as scope:
+            await client.aclose(DrainTimeouts(goodbye=100, wait=100))
+        assert scope.cancelled_caught
+        report = await client.aclose(DrainTimeouts(goodbye=0, wait=0))
+        assert len(report.connections) == 1
+    assert protocol.told == 1
 
 
 async def test_handler_that_drains_does_not_stop_the_drain(autojump_clock: MockClock) -> None:

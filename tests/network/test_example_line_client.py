@@ -52,7 +52,7 @@ class RunningClient:
 
 
 def hear_ctrl_c() -> None:
-    """Undo what a shell does to programs in its background, this test run perhaps: ignore SIGINT."""
+    """Undo what a shell does to programs in its background, perhaps this one: ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -9,8 +9,18 @@ from typing import Literal
 import attrs
 import pytest
 import trio
+import trio.testing
 
-from snowtrio import LineCodec, Refusal, ServerLimits, serve_listeners, serve_unix
+from snowtrio import (
+    BufferedStream,
+    LineCodec,
+    Protocol,
+    Refusal,
+    ServerLimits,
+    Side,
+    serve_listeners,
+    serve_unix,
+)
 from snowtrio import open_tcp_listeners as listen
 
 from ..conftest import open_descriptors
@@ -64,6 +74,32 @@ async def test_those_who_wait_stay_in_the_backlog() -> None:
                     nursery.start_soon(leave_when_served, stream, nursery.cancel_scope, waiting)
             served += 1
         assert server.statistics().pool.peak_connections == 1
+
+
+async def test_those_who_wait_for_a_handshake_stay_in_the_backlog() -> None:
+    """S9, B2: whatever those get who find no place at all."""
+
+    class Named(Protocol[bytes]):
+        codec = LineCodec()
+
+        async def handshake(self, side: Side, stream: BufferedStream) -> None:
+            await stream.receive_line()
+
+    limits = ServerLimits(max_handshakes=1, linger_timeout=0.2)
+    async with serving_tcp(echo, Named(), limits=limits) as server:
+        slow = await connect(server)
+        await until(lambda: server.statistics().pool.handshaking == 1)
+        before = len(open_descriptors())
+        others = [await connect(server) for _ in range(5)]
+        for stream in others:
+            await stream.send_all(b"name\n")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert len(open_descriptors()) == before + 5
+        assert await ask(slow, b"name\nx") == b"x"
+        for stream in others:
+            assert await ask(stream, b"x") == b"x"
+            await stream.aclose()
+        await slow.aclose()
 
 
 async def leave_when_served(
