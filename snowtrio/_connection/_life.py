@@ -143,28 +143,29 @@ class Life(Generic[SendT, ReceiveT]):
                     self._cancel()  # That was before it began.
                 nursery.start_soon(self.reader.run, name="snowtrio reader")
                 nursery.start_soon(self.writer.run, name="snowtrio writer")
-                failure = await self._run_body(body)
+                try:
+                    with self._body_scope:
+                        await body()
+                except Exception as error:  # whoever runs this life decides what it means
+                    self._body_failed(error)
+                    failure = error
+                else:
+                    self.end(self._done)
                 await self._close_in_order()
+                self._cancel()  # A stream of somebody else's may not wake who waits for it.
         finally:
             # Where `aclose` has done all this, nothing is left to do.
             self._refuse()
             self.closing = True
             try:
-                await self._close_transport_at_once()
+                await self._close_at_once()
             finally:
                 self._settle()
         return failure
 
-    async def _run_body(self, body: Callable[[], Awaitable[None]]) -> BaseException | None:
-        try:
-            with self._body_scope:
-                await body()
-        except Exception as error:  # whoever runs this life decides what it means
-            cause = cause_of(error) if self._parting else Cause.HANDLER_ERROR
-            self.end(self._done if cause is Cause.DONE else cause, error)
-            return error
-        self.end(self._done)
-        return None
+    def _body_failed(self, error: Exception) -> None:
+        cause = cause_of(error) if self._parting else Cause.HANDLER_ERROR
+        self.end(self._done if cause is Cause.DONE else cause, error)
 
     @property
     def _done(self) -> Cause:
@@ -247,12 +248,14 @@ class Life(Generic[SendT, ReceiveT]):
         self._refuse()
         with trio.CancelScope() as self._patience:
             try:
-                await self._send_the_rest()
+                if self.writer.lost is None:
+                    with trio.move_on_after(self.limits.drain_timeout):
+                        await self.writer.wait_done()
                 await self.reader.wait_done()
-                await self._say_the_end()
+                if self.writer.outbox.count == 0 and self.writer.lost is None:
+                    await self._close_in_peace()
             finally:
-                self.writer.cancel("the connection is closed")
-                await self._close_transport()
+                await self._close_at_once()
 
     async def _wait_closed(self) -> None:
         try:
@@ -263,24 +266,25 @@ class Life(Generic[SendT, ReceiveT]):
                 self._patience.cancel(reason="somebody who waits for the close was cancelled")
             raise
 
-    async def _send_the_rest(self) -> None:
-        with trio.move_on_after(self.limits.drain_timeout) as scope:
-            await self.writer.wait_done()
-        if scope.cancelled_caught:
-            self.writer.cancel("the peer took too long over what was left to send")
-            await self.writer.wait_done()
-
-    async def _say_the_end(self) -> None:
-        said_all = self.writer.outbox.count == 0 and self.writer.lost is None
-        if said_all and self.limits.linger_timeout > 0:
+    async def _close_in_peace(self) -> None:
+        """Say the end, give the peer time to hear it, close."""
+        if self.limits.linger_timeout > 0:
             with trio.move_on_after(self.limits.linger_timeout):
                 await self.transport.finish()
+        # TLS sends its closing alert here, to a peer that may not be reading.
+        with trio.move_on_after(self.limits.drain_timeout):
+            await self._close_transport()
+
+    async def _close_at_once(self) -> None:
+        """Make sure of the socket: a cancellation or a deadline may have come before its close."""
+        if not self._closed:
+            with trio.CancelScope(shield=True) as at_once:
+                at_once.cancel(reason="the connection closes at once")
+                await self._close_transport()
 
     async def _close_transport(self) -> None:
         try:
-            # TLS sends its closing alert here, to a peer that may not be reading.
-            with trio.move_on_after(self.limits.drain_timeout):
-                await self.transport.aclose()
+            await self.transport.aclose()
         except Exception:  # from a stream that cannot even be closed
             logger.debug("closing a transport failed", exc_info=True)
         finally:
@@ -289,13 +293,6 @@ class Life(Generic[SendT, ReceiveT]):
     def _note_closed(self) -> None:
         self._closed = True
         self._changes.unpark_all()
-
-    async def _close_transport_at_once(self) -> None:
-        """Make sure of the socket, where a cancellation came before or in the midst of `aclose`."""
-        if not self._closed:
-            with trio.CancelScope(shield=True) as at_once:
-                at_once.cancel(reason="the connection was cancelled")
-                await self._close_transport()
 
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of this moment."""

@@ -173,7 +173,14 @@ class Reader(Generic[ReceiveT]):
         """Read until the end of input, an error, or `stop`."""
         try:
             with self._scope:
-                await self._read_on()
+                if self.buffer:
+                    await self._decode()
+                try:
+                    while (data := await self._next_bytes()) != b"":
+                        await self._take(data)
+                except TruncatedError:
+                    if self.buffer or not self._coder.ends_itself:
+                        raise
                 self._at_eof()
                 await self._deliver_all(self._coder.decode_eof(self.buffer))
         except trio.Cancelled:
@@ -201,20 +208,9 @@ class Reader(Generic[ReceiveT]):
         self.eof = True
         self._on_eof()
 
-    async def _read_on(self) -> None:
-        while True:
-            if self.buffer:
-                await self._decode()
-            try:
-                data = await self._next_bytes()
-            except TruncatedError:
-                if self.buffer or not self._coder.ends_itself:
-                    raise
-                return
-            if data is None:
-                continue
-            if not data:
-                return
+    async def _take(self, data: bytes | None) -> None:
+        """Decode what a read brought; None decodes what was left over."""
+        if data:
             self.buffer.append(data)
             self._counters.reads += 1
             self._counters.bytes_received += len(data)
@@ -222,6 +218,7 @@ class Reader(Generic[ReceiveT]):
                 self._share.charge(len(data))
             if self._bucket is not None:
                 self._delay = self._bucket.spend(len(data), trio.current_time())
+        await self._decode()
 
     def _next_bytes(self) -> Awaitable[bytes | None]:
         """Return what waits for bytes: where nothing can hold it back, the transport itself.

@@ -43,7 +43,6 @@ class Writer(Generic[SendT]):
         "_post",
         "_posted",
         "_progress",
-        "_scope",
         "_sent_this_turn",
         "_share",
         "_transport",
@@ -87,7 +86,6 @@ class Writer(Generic[SendT]):
         self._turns: trio.StrictFIFOLock | None = None
         self._progress = progress
         self._sent_this_turn = False
-        self._scope = trio.CancelScope()
 
     # Senders
 
@@ -246,11 +244,12 @@ class Writer(Generic[SendT]):
     async def run(self) -> None:
         """Send batches until no more can come and all are sent, or the transport breaks."""
         try:
-            with self._scope:
-                while True:
-                    await self._send_batch(await self._posted.receive())
+            while True:
+                await self._send_batch(await self._posted.receive())
         except trio.EndOfChannel:
             pass  # Nothing more is accepted, and all is sent.
+        except trio.ClosedResourceError:
+            pass  # Our side closed the transport before all was sent.
         except Exception as error:  # a stream may break in ways of its own
             self._lost(error)
         finally:
@@ -308,11 +307,6 @@ class Writer(Generic[SendT]):
         """Send and accept nothing more: the transport is broken."""
         self.lost = error
         self.refuse(error)
-        self.cancel("the connection is lost")
-
-    def cancel(self, reason: str) -> None:
-        """Stop the task where it is."""
-        self._scope.cancel(reason=reason)
 
 
 def as_lost(error: Exception) -> Exception:

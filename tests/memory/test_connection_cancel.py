@@ -21,6 +21,7 @@ from snowtrio.testing import FaultyStream, open_memory_pair
 from .cancelling import cancelled_at, every_suspension
 
 SMALL = PoolLimits(max_outbox_messages=2)
+ALL = [b"a", b"b", b"c", b"d", b"e", b"f"]
 
 
 @pytest.mark.parametrize("kind", ["send", "send_batch"])
@@ -52,7 +53,7 @@ async def test_a_cancelled_send_has_accepted_nothing_or_all_of_it(kind: str) -> 
             await client.flush()
             await client.send_eof()
             got = [message async for message in server]
-            assert got == [b"a", b"b", b"c", b"d", b"e", b"f"][:accepted] + [b"last"]
+            assert got == [*ALL[:accepted], b"last"]
             if kind == "send":
                 assert accepted == (2 if struck else 3)
         return struck

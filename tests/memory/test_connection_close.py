@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
@@ -14,7 +12,6 @@ from snowtrio import (
     ConnectionClosedError,
     ConnectionLostError,
     LineCodec,
-    LocalProtocolError,
     PoolLimits,
     StreamEndpoint,
     open_connection,
@@ -279,138 +276,3 @@ async def test_a_receiver_elsewhere_does_not_take_a_cancellation_for_the_end() -
     ending = opened[0].ending
     assert ending is not None
     assert ending.cause is Cause.CANCELLED
-
-
-async def test_stop_receiving_gives_what_was_decoded_and_then_the_end() -> None:
-    """B3: also the batch that the reader had in hand; and sending goes on."""
-    limits = PoolLimits(max_inbox_messages=4)
-    async with open_memory_pair(LineCodec(), limits=limits) as (client, server):
-        await client.send_batch([b"%d" % number for number in range(4)])
-        await client.flush()
-        await wait_all_tasks_blocked()
-        assert await server.receive() == b"0"
-        await wait_all_tasks_blocked()
-        server.stop_receiving()
-        await client.send(b"late")
-        assert [message async for message in server] == [b"1", b"2", b"3"]
-        with pytest.raises(trio.EndOfChannel):
-            await server.receive()
-        await server.send(b"goodbye")
-        assert await client.receive() == b"goodbye"
-
-
-async def test_stop_receiving_wakes_a_receiver() -> None:
-    async with open_memory_pair(LineCodec()) as (_, server), trio.open_nursery() as nursery:
-
-        async def receive() -> None:
-            with pytest.raises(trio.EndOfChannel):
-                await server.receive()
-
-        nursery.start_soon(receive)
-        await wait_all_tasks_blocked()
-        server.stop_receiving()
-
-
-async def test_dropping_tells_everybody_and_purges() -> None:
-    """B6: nobody takes it for the peer's end of input."""
-    ours, theirs = memory_stream_pair()
-    faulty = FaultyStream(ours)
-    async with open_memory_pair(LineCodec(), streams=(faulty, theirs)) as (client, server):
-        faulty.stall()
-        client.send_nowait(b"one")
-        await wait_all_tasks_blocked()
-        client.send_nowait(b"two")
-        async with trio.open_nursery() as nursery:
-
-            async def receive() -> None:
-                with pytest.raises(ConnectionClosedError):
-                    await client.receive()
-
-            nursery.start_soon(receive)
-            await wait_all_tasks_blocked()
-            client.drop()
-            with pytest.raises(ConnectionClosedError):
-                client.send_nowait(b"three")
-        with pytest.raises(trio.EndOfChannel):
-            await server.receive()
-    assert client.ending is not None
-    assert client.ending.cause is Cause.DROPPED
-    assert (client.ending.in_doubt, client.ending.unsent) == ((b"one",), (b"two",))
-
-
-async def test_dropping_from_within_a_batch_in_the_making() -> None:
-    """B5: what the batch had accepted is in the account; its maker gets no foreign error."""
-    async with open_memory_pair(LineCodec()) as (client, _):
-
-        def messages() -> Iterator[bytes]:
-            yield b"one"
-            client.drop()
-            yield b"two"
-
-        with pytest.raises(ConnectionClosedError):
-            await client.send_batch(messages())
-    assert client.ending is not None
-    assert client.ending.unsent == (b"one",)
-
-
-async def test_send_eof_ends_one_direction() -> None:
-    """P5: everything accepted goes before it, nothing after it, and receiving goes on."""
-    ours, theirs = memory_stream_pair()
-    faulty = FaultyStream(ours, chunk_size=1)
-    async with open_memory_pair(LineCodec(), streams=(faulty, theirs)) as (client, server):
-        async with trio.open_nursery() as nursery:
-            faulty.stall()
-            client.send_nowait(b"one")
-            await wait_all_tasks_blocked()
-            client.send_nowait(b"two")
-            nursery.start_soon(client.send_eof)
-            nursery.start_soon(client.send_eof)
-            await wait_all_tasks_blocked()
-            with pytest.raises(ConnectionClosedError, match="end of input"):
-                await client.send(b"three")
-            faulty.resume()
-            assert [message async for message in server] == [b"one", b"two"]
-        await client.send_eof()
-        await server.send(b"still here")
-        assert await client.receive() == b"still here"
-
-
-async def test_send_eof_tells_what_broke() -> None:
-    """P5: a connection that breaks on the way to it raises the loss."""
-    ours, theirs = memory_stream_pair()
-    faulty = FaultyStream(ours, break_after_sent=2)
-    async with open_memory_pair(LineCodec(), streams=(faulty, theirs)) as (client, _):
-        client.send_nowait(b"one")
-        with pytest.raises(ConnectionLostError):
-            await client.send_eof()
-
-
-async def test_a_transport_without_half_close_says_so() -> None:
-    """P5: nothing has changed then."""
-    ours, theirs = memory_stream_pair()
-    async with open_memory_pair(
-        LineCodec(), client_limits=QUICK, streams=(Whole(ours), theirs)
-    ) as (client, server):
-        with pytest.raises(LocalProtocolError, match="one direction"):
-            await client.send_eof()
-        await client.send(b"goes on")
-        assert await server.receive() == b"goes on"
-
-
-class Whole(trio.abc.Stream):
-    """A stream that cannot end one direction alone."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

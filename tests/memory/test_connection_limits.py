@@ -142,6 +142,11 @@ async def test_the_budget_is_given_back_however_a_connection_ends(
         assert server.statistics().memory_held == 0
 
 
+async def receive_for_ever(connection: Connection[bytes]) -> None:
+    while True:
+        await connection.receive()
+
+
 async def test_outboxes_count_in_the_budget() -> None:
     """B11: what waits to be sent is held too, and goes when it is sent."""
     listener = MemoryListener(lockstep=True)
@@ -167,8 +172,7 @@ async def test_outboxes_count_in_the_budget() -> None:
             assert server.statistics().memory_peak <= 11_000
             server.close_all()
             with pytest.raises((trio.EndOfChannel, ConnectionLostError)):
-                while True:
-                    await client.receive()
+                await receive_for_ever(client)
         await server.drain()
     assert server.statistics().memory_held == 0
 

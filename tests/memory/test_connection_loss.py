@@ -88,6 +88,17 @@ async def test_a_read_that_breaks_ends_a_write_that_hangs(autojump_clock: MockCl
     assert (client.ending.in_doubt, client.ending.unsent) == ((b"one",), (b"two",))
 
 
+async def receive_for_ever(connection: Connection[bytes]) -> None:
+    while True:
+        await connection.receive()
+
+
+async def send_for_ever(connection: Connection[bytes]) -> None:
+    while True:
+        await connection.send(b"x")
+        await connection.flush()
+
+
 async def test_loss_cancels_a_handler_unless_it_is_shielded() -> None:
     """B6: a shielded handler finishes, hears of the loss, and the end is still in order."""
     listener = MemoryListener()
@@ -102,12 +113,9 @@ async def test_loss_cancels_a_handler_unless_it_is_shielded() -> None:
         with trio.CancelScope(shield=True):
             await connection.receive()
             with pytest.raises((trio.EndOfChannel, ConnectionLostError)):
-                while True:
-                    await connection.receive()
+                await receive_for_ever(connection)
             with pytest.raises((ConnectionLostError, ConnectionClosedError)):
-                while True:
-                    await connection.send(b"x")
-                    await connection.flush()
+                await send_for_ever(connection)
             heard.append("shielded")
         await trio.lowlevel.checkpoint()
         heard.append("never")
@@ -118,11 +126,11 @@ async def test_loss_cancels_a_handler_unless_it_is_shielded() -> None:
             await serve_listeners(handler, LineCodec(), [listener], task_status=task_status)
 
         server = await nursery.start(serve)
-        with pytest.raises(ConnectionLostError):
-            async with open_connection(LineCodec(), StreamEndpoint(connect)) as client:
-                await client.send(b"one")
-                await client.flush()
-                streams[0].break_now()
+        async with open_connection(LineCodec(), StreamEndpoint(connect)) as client:
+            await client.send(b"one")
+            await client.flush()
+            streams[0].break_now()
+            with pytest.raises(ConnectionLostError):
                 await client.receive()
         await wait_all_tasks_blocked()
         report = await server.drain()
@@ -264,6 +272,8 @@ async def test_a_decoder_is_not_run_ahead_of_its_receiver() -> None:
 
 
 class Departing(Protocol[bytes]):
+    """Has no use for a peer that says no more."""
+
     codec = LineCodec()
     eof_is_departure = True
 

@@ -77,11 +77,16 @@ async def test_a_handshake_that_fails_is_raised_and_nobody_waits(lockstep: bool)
 
 
 async def test_what_the_block_raises_comes_out_plain() -> None:
-    with pytest.raises(ZeroDivisionError):
+    opened: list[Connection[bytes]] = []
+
+    async def fail() -> None:
         async with open_memory_pair(LineCodec()) as (client, _):
-            client.send_nowait(b"x")
+            opened.append(client)
             raise ZeroDivisionError
-    assert client.ending is not None
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert opened[0].ending is not None
 
 
 async def test_each_end_has_its_own_limits_and_stream() -> None:

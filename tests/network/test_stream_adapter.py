@@ -9,7 +9,7 @@ from trio.testing import check_half_closeable_stream, check_two_way_stream
 
 from snowtrio import BufferedStream
 
-from .pairs import SMALL, buffered, clog, start_tls, tcp_streams
+from .pairs import SMALL, buffered, clog, start_tls
 
 Pair = tuple[BufferedStream, BufferedStream]
 

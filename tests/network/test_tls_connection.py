@@ -77,10 +77,15 @@ def starttls(client_ssl_context: ssl.SSLContext, server_ssl_context: ssl.SSLCont
 
 @asynccontextmanager
 async def tls_pair(
-    protocol: StartTLS, **limits: PoolLimits
+    protocol: StartTLS,
+    *,
+    limits: PoolLimits | None = None,
+    client_limits: PoolLimits | None = None,
 ) -> AsyncIterator[tuple[Connection[bytes, bytes, bytes], Connection[bytes, bytes, bytes]]]:
     streams = tcp_streams(buffer_size=SMALL)
-    async with open_memory_pair(protocol, streams=streams, **limits) as pair:
+    async with open_memory_pair(
+        protocol, streams=streams, limits=limits, client_limits=client_limits
+    ) as pair:
         yield pair
 
 
@@ -276,6 +281,12 @@ async def test_a_bad_certificate_is_refused_at_once(contexts: list[ssl.SSLContex
             assert await client.receive() == b"hello"
 
 
+async def send_for_ever(connection: Connection[bytes, bytes, bytes], message: bytes) -> None:
+    while True:
+        await connection.send(message)
+        await connection.flush()
+
+
 async def test_a_stall_keeps_its_name_through_tls(starttls: StartTLS) -> None:
     """B4: a peer that reads nothing is cut in time; what it may have of it is in doubt."""
     limits = PoolLimits(stall_timeout=0.2, drain_timeout=5, linger_timeout=0)
@@ -283,9 +294,7 @@ async def test_a_stall_keeps_its_name_through_tls(starttls: StartTLS) -> None:
         server.stop_receiving()
         message = b"x" * 60_000
         with pytest.raises(StalledError):
-            while True:
-                await client.send(message)
-                await client.flush()
+            await send_for_ever(client, message)
         with pytest.raises(StalledError):
             await client.receive()
     assert client.ending is not None

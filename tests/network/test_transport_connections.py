@@ -30,6 +30,12 @@ from .pairs import SMALL, stream_of, tcp_pair, tcp_streams
 LARGE = hashlib.shake_256(b"snowtrio").digest(1_000_000)
 
 
+async def send_for_ever(connection: Connection[bytes], message: bytes) -> None:
+    while True:
+        await connection.send(message)
+        await connection.flush()
+
+
 async def test_large_messages_between_small_buffers() -> None:
     """S5: partial writes on every message, both ways at once, and not a byte lost or twice."""
     messages = [LARGE[: size * 7919] for size in range(1, 40)]
@@ -159,8 +165,7 @@ async def test_a_reset_reaches_reader_and_writer() -> None:
 
     async def talk(connection: Connection[bytes]) -> None:
         with pytest.raises(ConnectionLostError):
-            await connection.send(LARGE)
-            await connection.flush()
+            await send_for_ever(connection, LARGE)
 
     async def listen(connection: Connection[bytes]) -> None:
         with pytest.raises(ConnectionLostError):
@@ -210,9 +215,7 @@ async def test_without_lingering_they_do_not() -> None:
         await client.send(b"last words")
         await client.aclose()
         with pytest.raises(ConnectionLostError):
-            while True:
-                await server.send(b"x")
-                await server.flush()
+            await send_for_ever(server, b"x")
 
 
 async def test_after_the_peers_end_its_replies_are_sent() -> None:

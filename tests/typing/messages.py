@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import assert_type
+
 import attrs
 import trio
-from typing_extensions import assert_type
 
 from snowtrio import (
     BufferedStream,
