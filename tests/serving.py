@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -39,6 +39,25 @@ class FaultyListener(MemoryListener):
     async def accept(self) -> trio.abc.Stream:
         self.accepted.append(FaultyStream(await super().accept(), **self._options))
         return self.accepted[-1]
+
+
+class Steps(trio.abc.Instrument):
+    """Calls something at the n-th step that any task takes.
+
+    Parameters:
+        number: counted from 1.
+        strike: called once.
+    """
+
+    def __init__(self, number: int, strike: Callable[[], object]) -> None:
+        self.taken = 0
+        self._number = number
+        self._strike = strike
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.taken += 1
+        if self.taken == self._number:
+            self._strike()
 
 
 class Stopwatch:

@@ -164,6 +164,17 @@ class Connection(
             await reader.take_batch()
         return reader.ready.pop()
 
+    async def __anext__(self) -> ReceiveT:
+        # As `receive`, without a call in between: a coroutine less for each message.
+        reader = self._reader
+        if not reader.ready:
+            self._writer.new_turn()
+            try:
+                await reader.take_batch()
+            except trio.EndOfChannel:
+                raise StopAsyncIteration from None
+        return reader.ready.pop()
+
     async def receive_batch(self) -> list[ReceiveT]:
         """Return everything that is there, at least one message (row B1); raises as `receive`."""
         reader = self._reader

@@ -20,6 +20,7 @@ from .._codec import Codec
 from .._errors import ConnectionClosedError, RemoteProtocolError, StalledError
 from .._transport import Transport
 from ._budget import Share
+from ._changes import Changes
 from ._ending import Cause, Ending
 from ._limits import ConnectionLimits
 from ._outbox import Outbox
@@ -88,7 +89,7 @@ class Life(Generic[SendT, ReceiveT]):
         self._eof_is_departure = eof_is_departure
         self._departed = False
         self._cut = False
-        self._changes = changes = trio.lowlevel.ParkingLot()
+        self._changes = changes = Changes()
         self.writer: Writer[SendT] = Writer(
             transport,
             coder,
@@ -130,12 +131,12 @@ class Life(Generic[SendT, ReceiveT]):
 
     # Running
 
-    async def run(self, body: Callable[[], Awaitable[None]]) -> BaseException | None:
+    async def run(self, body: Callable[[], Awaitable[None]]) -> Exception | None:
         """Run reader, writer and `body`, then end; return what `body` raised, if it did.
 
         A body that is cancelled because the peer departed has not failed.
         """
-        failure: BaseException | None = None
+        failure: Exception | None = None
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -259,8 +260,7 @@ class Life(Generic[SendT, ReceiveT]):
 
     async def _wait_closed(self) -> None:
         try:
-            while not self._closed:
-                await self._changes.park()
+            await self._changes.wait_until(lambda: self._closed)
         except trio.Cancelled:
             if self._patience is not None:
                 self._patience.cancel(reason="somebody who waits for the close was cancelled")
@@ -292,7 +292,7 @@ class Life(Generic[SendT, ReceiveT]):
 
     def _note_closed(self) -> None:
         self._closed = True
-        self._changes.unpark_all()
+        self._changes.note()
 
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of this moment."""
@@ -308,7 +308,9 @@ class Life(Generic[SendT, ReceiveT]):
     @property
     def unanswered(self) -> int:
         """Messages accepted for which none has come back, if each is answered by one."""
-        return max(0, self._counters.messages_accepted - self._counters.messages_received)
+        counters = self._counters
+        answers = counters.messages_received + counters.messages_skipped
+        return max(0, counters.messages_accepted - answers)
 
     @property
     def activity(self) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from .._errors import (
 )
 from .._transport import Transport
 from ._budget import Share
+from ._changes import Changes
 from ._limits import ConnectionLimits
 from ._rate import TokenBucket
 from ._statistics import Counters
@@ -43,7 +44,7 @@ class Reader(Generic[ReceiveT]):
         counters: the connection's counts.
         share: of the memory that all connections have together.
         bucket: limits the rate of this peer.
-        changes: where everybody parks who waits for anything about this connection.
+        changes: where everybody waits who waits for anything about this connection.
         on_eof: called at the end of input.
         on_loss: called when the transport breaks.
     """
@@ -85,7 +86,7 @@ class Reader(Generic[ReceiveT]):
         *,
         share: Share | None,
         bucket: TokenBucket | None,
-        changes: trio.lowlevel.ParkingLot,
+        changes: Changes,
         on_eof: Callable[[], None],
         on_loss: Callable[[Exception], None],
     ) -> None:
@@ -163,7 +164,7 @@ class Reader(Generic[ReceiveT]):
         self._coder = coder
         self._switches += 1
         self.buffer.resume()
-        self._changes.unpark_all()
+        self._changes.note()
         if self._waiting is not None:
             self._waiting.cancel(reason="the bytes that are left are another codec's")
 
@@ -192,7 +193,7 @@ class Reader(Generic[ReceiveT]):
         finally:
             self._deliver.close()
             self.done = True
-            self._changes.unpark_all()
+            self._changes.note()
 
     def _failed(self, error: Exception) -> None:
         self.error = error
@@ -258,8 +259,7 @@ class Reader(Generic[ReceiveT]):
                 await self._hand_over(error)
                 continue
             if self.buffer.paused:
-                while self.buffer.paused:
-                    await self._changes.park()
+                await self._changes.wait_until(lambda: not self.buffer.paused)
             elif self._switches == switches:
                 break
         if self._share is not None:
@@ -305,8 +305,7 @@ class Reader(Generic[ReceiveT]):
 
     async def wait_done(self) -> None:
         """Wait until the task has ended."""
-        while not self.done:
-            await self._changes.park()
+        await self._changes.wait_until(lambda: self.done)
 
     # The end
 

@@ -18,6 +18,7 @@ from .._codec import Codec
 from .._errors import ConnectionClosedError, ConnectionLostError
 from .._transport import Transport
 from ._budget import Share
+from ._changes import Changes
 from ._outbox import Batch, Outbox
 from ._statistics import Counters
 
@@ -33,16 +34,16 @@ class Writer(Generic[SendT]):
         outbox: what holds them until then.
         counters: the connection's counts.
         share: of the memory that all connections have together.
-        progress: where everybody parks who waits for anything about this connection.
+        changes: where everybody waits who waits for anything about this connection.
         on_loss: called when the transport breaks.
     """
 
     __slots__ = (
+        "_changes",
         "_counters",
         "_on_loss",
         "_post",
         "_posted",
-        "_progress",
         "_sent_this_turn",
         "_share",
         "_transport",
@@ -62,7 +63,7 @@ class Writer(Generic[SendT]):
         outbox: Outbox[SendT],
         counters: Counters,
         share: Share | None,
-        progress: trio.lowlevel.ParkingLot,
+        changes: Changes,
         on_loss: Callable[[Exception], None],
     ) -> None:
         self.coder = coder
@@ -84,7 +85,7 @@ class Writer(Generic[SendT]):
         self._posted: trio.MemoryReceiveChannel[Batch[SendT]]
         self._post, self._posted = trio.open_memory_channel(2)
         self._turns: trio.StrictFIFOLock | None = None
-        self._progress = progress
+        self._changes = changes
         self._sent_this_turn = False
 
     # Senders
@@ -123,10 +124,9 @@ class Writer(Generic[SendT]):
         """Wait until the kernel has all that was accepted before the call."""
         target = self._counters.messages_accepted
         await trio.lowlevel.checkpoint()
-        while self._counters.messages_sent < target:
-            if self.done:
-                self._raise_why_not_sent()
-            await self._progress.park()
+        await self._changes.wait_until(lambda: self.done or self._counters.messages_sent >= target)
+        if self._counters.messages_sent < target:
+            self._raise_why_not_sent()
 
     async def send_eof(self) -> None:
         """Accept nothing more, wait until the kernel has all, and end our direction."""
@@ -225,9 +225,7 @@ class Writer(Generic[SendT]):
         if self._turns is None:
             self._turns = trio.StrictFIFOLock()  # Most connections never need it.
         async with self._turns:
-            while not self._fits():
-                self._check()
-                await self._progress.park()
+            await self._changes.wait_until(lambda: self._fits() or self.refusal is not None)
             self._check()
 
     def _check(self) -> None:
@@ -254,7 +252,7 @@ class Writer(Generic[SendT]):
             self._lost(error)
         finally:
             self.done = True
-            self._progress.unpark_all()
+            self._changes.note()
 
     async def _send_batch(self, batch: Batch[SendT]) -> None:
         if not self.outbox.in_flight:
@@ -274,8 +272,7 @@ class Writer(Generic[SendT]):
         self._counted(taken)
         if self._share is not None:
             self._share.charge(-taken)
-        if self._progress:
-            self._progress.unpark_all()
+        self._changes.note()
         if self.on_progress is not None:
             self.on_progress()
 
@@ -291,8 +288,7 @@ class Writer(Generic[SendT]):
 
     async def wait_done(self) -> None:
         """Wait until the task has ended."""
-        while not self.done:
-            await self._progress.park()
+        await self._changes.wait_until(lambda: self.done)
 
     # The end
 
@@ -301,7 +297,7 @@ class Writer(Generic[SendT]):
         if self.refusal is None:
             self.refusal = reason
         self._post.close()
-        self._progress.unpark_all()
+        self._changes.note()
 
     def lose(self, error: Exception) -> None:
         """Send and accept nothing more: the transport is broken."""

@@ -7,7 +7,6 @@ from typing import Literal, TypeAlias
 
 from .._supervisor import Place, Places, Refusal
 from .._transport import Transport
-from ._limits import ServerLimits
 
 WhenFull: TypeAlias = Literal["close", "wait"] | bytes
 """What a peer gets when all places are taken: closed, left waiting in the backlog, or told."""
@@ -21,7 +20,6 @@ class Gate:
 
     Parameters:
         places: what there is to give.
-        limits: the server's.
         when_full: what a peer gets when all places are taken.
         shakes_hands: whether a connection that comes now has to shake hands.
         welcome: serves a connection in its place.
@@ -31,14 +29,12 @@ class Gate:
     def __init__(
         self,
         places: Places,
-        limits: ServerLimits,
         when_full: WhenFull,
         *,
         shakes_hands: Callable[[], bool],
         welcome: Callable[[Transport, Place], None],
         refuse: Callable[[Transport], None],
     ) -> None:
-        self.limits = limits
         self.accepted = 0
         self.refused = dict.fromkeys(Refusal, 0)
         self._places = places

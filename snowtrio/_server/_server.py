@@ -129,7 +129,6 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
         self._doorman = Doorman(farewell, self._start_soon)
         self._gate = Gate(
             self._supervisor.places,
-            limits,
             when_full,
             shakes_hands=lambda: self._has_handshake or self.ssl_context is not None,
             welcome=lambda transport, place: self._start_soon(self._serve_one, transport, place),
@@ -268,7 +267,7 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
 
     @limits.setter
     def limits(self, limits: ServerLimits) -> None:
-        self._limits = self._gate.limits = limits
+        self._limits = limits
         self._new_limits.set()
         self._supervisor.set_limits(limits, limits.max_connections_per_peer)
 

@@ -29,7 +29,7 @@ class PoolStatistics:
         handshaking: shaking hands now.
         peak_connections: the most that were registered at a time.
         opened: registered since the start.
-        handshakes_failed: handshakes that raised.
+        handshakes_failed: handshakes that raised, or that a drain cut.
         handshakes_timed_out: handshakes cut at their deadline.
         ended: connections that ended, by cause.
         messages_unsent: accepted messages that reached neither the kernel nor another connection.

@@ -157,33 +157,23 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             body: what the connection is for; when it returns the connection is closed in order.
             rescue: takes unsent messages out of the queue that it is given; the others are purged.
         """
-        if self._drain is not None and self._drain.phase is Phase.CANCEL:
-            member.life.cut(Cause.DROPPED)  # Its handshake outlasted the drain.
+        if self._drain is not None:
+            body = partial(self._run_after_goodbye, member, body)
+            if self._drain.phase is Phase.CANCEL:
+                member.life.cut(Cause.DROPPED)  # Its handshake outlasted the drain.
         failures: list[Exception] = []
         try:
-            await self._run(member, body, failures)
+            failure = await member.life.run(body)
+            if failure is not None and not self._is_departure(member, failure):
+                failures.append(failure)
+        except Exception as error:
+            failures.append(error)
         finally:
             try:
                 await self._run_hooks(member, rescue, failures)
             finally:
                 self._forget(member)
             self._report(member, failures)
-
-    async def _run(
-        self,
-        member: Member[SendT, ReceiveT, ContextT],
-        body: Callable[[], Awaitable[None]],
-        failures: list[Exception],
-    ) -> None:
-        if self._drain is not None:
-            body = partial(self._run_after_goodbye, member, body)
-        try:
-            failure = await member.life.run(body)
-        except Exception as error:
-            failures.append(error)
-        else:
-            if isinstance(failure, Exception):
-                failures += [] if self._is_departure(member, failure) else [failure]
 
     async def _run_after_goodbye(
         self, member: Member[SendT, ReceiveT, ContextT], body: Callable[[], Awaitable[None]]

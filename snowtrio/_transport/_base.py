@@ -23,15 +23,25 @@ class Transport(ABC):
     them). All raise Trio's errors: ``BrokenResourceError`` and ``ClosedResourceError``.
     """
 
-    local_address: Address | None = None
-    peer_address: Address | None = None
+    __slots__ = ("peer_address", "stall_timeout")
+
     tls: TLSStream | None = None
     can_send_eof: bool = False
-    stall_timeout: float = float("inf")
-    """Seconds that a send may wait without any byte being taken; set by the connection's owner."""
     at_risk: int = 0
     """Bytes that a send which failed or was cancelled may have got through all the same. Always 0
     where the kernel says how much it took."""
+
+    def __init__(self, peer_address: Address | None) -> None:
+        self.peer_address = peer_address
+        """The peer's address, where it is known."""
+        self.stall_timeout = float("inf")
+        """Seconds that a send may wait without any byte being taken; set by the connection's
+        owner."""
+
+    @property
+    @abstractmethod
+    def local_address(self) -> Address | None:
+        """Our address, where it is known."""
 
     @abstractmethod
     async def receive_some(self, max_bytes: int) -> bytes:

@@ -23,17 +23,26 @@ class SocketTransport(Transport):
         sock: a connected stream socket; it is made non-blocking.
     """
 
+    __slots__ = ("_local_address", "socket")
+
     can_send_eof = True
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
+        super().__init__(_name(sock.getpeername))
         self.socket = sock
-        self.local_address = _name(sock.getsockname)
-        self.peer_address = _name(sock.getpeername)
+        self._local_address: Address | None = None
         if sock.family != getattr(socket, "AF_UNIX", None):
             # Frames leave joined already: waiting for more only adds delay.
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def local_address(self) -> Address | None:
+        """Our address: asked for when somebody wants to know, and at the latest when it closes."""
+        if self._local_address is None:
+            self._local_address = _name(self.socket.getsockname)
+        return self._local_address
 
     async def receive_some(self, max_bytes: int) -> bytes:
         """Wait for the socket first: it is the checkpoint, and an idle socket is the usual case."""
@@ -91,6 +100,7 @@ class SocketTransport(Transport):
     async def aclose(self) -> None:
         """Wake whoever waits with ``ClosedResourceError`` and close."""
         if self.socket.fileno() != -1:
+            self._local_address = self.local_address
             trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
         await trio.lowlevel.checkpoint()

@@ -32,10 +32,15 @@ class StreamTransport(Transport):
         local_address: Address | None = None,
         peer_address: Address | None = None,
     ) -> None:
+        super().__init__(peer_address)
         self._stream = stream
-        self.local_address = local_address
-        self.peer_address = peer_address
+        self._local_address = local_address
         self.can_send_eof = isinstance(stream, trio.abc.HalfCloseableStream)
+
+    @property
+    def local_address(self) -> Address | None:
+        """Our address, where it was known."""
+        return self._local_address
 
     async def receive_some(self, max_bytes: int) -> bytes:
         """Receive from the stream."""

@@ -79,6 +79,18 @@ async def test_pending_until_answered() -> None:
         assert (await client.receive()).message == b"answer"
 
 
+async def test_an_answer_that_is_skipped_is_one() -> None:
+    """S14, S3: a line too long to be delivered does not keep its connection busy for ever."""
+    peers = Peers()
+    protocol = Answered(LineCodec(max_message_size=4, resync=True))
+    async with client_of(peers, protocol=protocol) as client:
+        await client.send(b"a")
+        await peers.say(0, b"too long\n")
+        await wait_all_tasks_blocked()
+        await client.send(b"b")
+        assert len(peers.streams) == 1
+
+
 async def test_an_answer_frees_a_connection_for_one_who_waits(mock_clock: MockClock) -> None:
     """S14: while the pool grows slowly, an answer that comes makes a connection idle."""
     peers = Peers()

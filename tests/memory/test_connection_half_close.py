@@ -7,6 +7,7 @@ import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from snowtrio import (
+    Cause,
     ConnectionClosedError,
     ConnectionLostError,
     LineCodec,
@@ -38,6 +39,8 @@ async def test_send_eof_ends_one_direction() -> None:
         await client.send_eof()
         await server.send(b"still here")
         assert await client.receive() == b"still here"
+    assert server.ending is not None
+    assert server.ending.cause is Cause.PEER_CLOSED
 
 
 async def test_send_eof_tells_what_broke() -> None:

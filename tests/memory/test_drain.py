@@ -292,6 +292,28 @@ async def test_handshake_that_ends_in_the_drain_is_told_and_counted(
     assert [each.cause for each in reports[0].connections] == [Cause.DONE]
 
 
+async def test_goodbye_to_a_late_comer_has_a_deadline_too(autojump_clock: MockClock) -> None:
+    """B3: after it the late comer is served like the others."""
+
+    class Late(Protocol[bytes]):
+        codec = LineCodec()
+
+        async def handshake(self, side: Side, stream: BufferedStream) -> None:
+            await stream.receive_line()
+
+        async def goodbye(self, connection: Connection[bytes]) -> None:
+            await trio.sleep_forever()
+
+    async with serving(echo, Late()) as served, trio.open_nursery() as nursery:
+        stream = await served.connect()
+        nursery.start_soon(served.server.drain, DrainTimeouts(goodbye=3, wait=20))
+        await trio.sleep(5)
+        watch = Stopwatch()
+        assert await ask(stream, b"name\nx") == b"x"
+        assert watch.seconds == 3
+        await stream.aclose()
+
+
 async def test_nobody_new_is_served_once_it_has_begun(autojump_clock: MockClock) -> None:
     """S23."""
     async with serving(protocol=Parting()) as served:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import attrs
@@ -24,24 +24,7 @@ from snowtrio import (
 )
 from snowtrio.testing import FaultyStream, MemoryListener
 
-
-class Steps(trio.abc.Instrument):
-    """Calls something at the n-th step that any task takes.
-
-    Parameters:
-        number: counted from 1.
-        strike: called once.
-    """
-
-    def __init__(self, number: int, strike: Callable[[], object]) -> None:
-        self.taken = 0
-        self._number = number
-        self._strike = strike
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.taken += 1
-        if self.taken == self._number:
-            self._strike()
+from ..serving import Steps
 
 
 class Tracked(FaultyStream):

@@ -388,6 +388,20 @@ async def test_anyio_listener_that_the_server_has_left_closes_what_it_accepts() 
             await adapted.accept()
 
 
+async def test_anyio_listener_that_is_cancelled_closes_what_it_accepted() -> None:
+    """B6: what it was about to hand over too."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(from_anyio_listener, listener)
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.cancel_scope.cancel()
+    with trio.fail_after(LIMIT), contextlib.suppress(trio.BrokenResourceError):
+        assert await stream.receive_some() == b""
+    await stream.aclose()
+
+
 async def test_anyio_listener_says_when_descriptors_run_out() -> None:
     """S21: the server backs off as with its own listeners."""
 

@@ -201,18 +201,18 @@ async def test_a_slow_peer_that_moves_is_not_stalled() -> None:
     ours, theirs = socket.socketpair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
     one, other = SocketTransport(ours), as_transport(stream_of(theirs))
-    one.stall_timeout = 0.15
+    one.stall_timeout = 0.5
     view, sent, taken = memoryview(LARGE), 0, 0
     async with trio.open_nursery() as nursery:
 
         async def sip() -> None:
             nonlocal taken
             while True:
-                await trio.sleep(0.04)
+                await trio.sleep(0.05)
                 taken += len(await other.receive_some(4096))
 
         nursery.start_soon(sip)
-        with trio.move_on_after(0.8):
+        with trio.move_on_after(1.2):
             while True:
                 sent += await one.send_some(view[sent : sent + 4096])
         nursery.cancel_scope.cancel()
