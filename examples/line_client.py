@@ -32,7 +32,7 @@ READ_SIZE = 64 * 1024
 CODEC = LineCodec("lf")
 
 
-async def send_lines(connection: Connection[bytes], source: BinaryIO) -> None:
+async def send_lines(connection: Connection[bytes], source: BinaryIO, all_sent: trio.Event) -> None:
     """Send every line, then the end of input: the server answers what is left and closes."""
     rest = b""
     while data := await read_some(source):
@@ -42,6 +42,7 @@ async def send_lines(connection: Connection[bytes], source: BinaryIO) -> None:
             raise SendTooLargeError(len(rest), CODEC.max_message_size)
     if rest:
         await connection.send(rest)
+    all_sent.set()
     await connection.send_eof()
 
 
@@ -62,12 +63,13 @@ async def main(host: str, port: int, source: BinaryIO) -> None:
         open_tcp_connection(CODEC, host, port) as connection,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(send_lines, connection, source)
+        all_sent = trio.Event()
+        nursery.start_soon(send_lines, connection, source, all_sent)
         async for line in connection:
             sys.stdout.buffer.write(line + b"\n")
             sys.stdout.buffer.flush()
         counts = connection.statistics()
-        if nursery.child_tasks or counts.messages_received < counts.messages_accepted:
+        if not all_sent.is_set() or counts.messages_received < counts.messages_accepted:
             raise ConnectionLostError("the server left before it had answered every line")
 
 

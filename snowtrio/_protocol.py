@@ -66,9 +66,9 @@ class Protocol(Generic[SendT, ReceiveT, ContextT]):
         Returns what becomes ``connection.context``. Whatever it raises refuses the connection: what
         was sent before is given time to arrive, the socket is closed, and the place is free again.
         On a client the error reaches whoever asked for the connection, as the cause of a
-        `HandshakeError`. A server logs one line, at a limited rate, for what a peer can bring about:
-        a `SnowtrioError`, an ``OSError``, an end of input, a deadline. Anything else counts as a
-        mistake in the protocol, and is logged with its traceback or propagated.
+        `HandshakeError`. A server logs one line, at a limited rate, for what a peer can bring
+        about: a `SnowtrioError`, an ``OSError``, an end of input, a deadline. Anything else counts
+        as a mistake in the protocol, and is logged with its traceback or propagated.
         """
         return None  # type: ignore[return-value]  # ContextT is None unless this is overridden
 

@@ -124,14 +124,16 @@ class Writer(Generic[SendT]):
         """Wait until the kernel has all that was accepted before the call."""
         target = self._counters.messages_accepted
         await trio.lowlevel.checkpoint()
-        await self._changes.wait_until(lambda: self.done or self._counters.messages_sent >= target)
+        await self._changes.wait_until(
+            lambda: self._hopeless or self._counters.messages_sent >= target
+        )
         if self._counters.messages_sent < target:
             self._raise_why_not_sent()
 
     async def send_eof(self) -> None:
         """Accept nothing more, wait until the kernel has all, and end our direction."""
         self.refuse(ConnectionClosedError("this side has sent its end of input"))
-        await self.wait_done()
+        await self._changes.wait_until(lambda: self._hopeless)
         if self.outbox.count or self.lost is not None:
             self._raise_why_not_sent()
         try:
@@ -246,10 +248,11 @@ class Writer(Generic[SendT]):
                 await self._send_batch(await self._posted.receive())
         except trio.EndOfChannel:
             pass  # Nothing more is accepted, and all is sent.
-        except trio.ClosedResourceError:
-            pass  # Our side closed the transport before all was sent.
         except Exception as error:  # a stream may break in ways of its own
-            self._lost(error)
+            # Our side may have closed the transport before all was sent; or its owner has, behind
+            # our back, and then it is as lost as any.
+            if not isinstance(error, trio.ClosedResourceError) or self.refusal is None:
+                self._lost(error)
         finally:
             self.done = True
             self._changes.note()
@@ -285,6 +288,11 @@ class Writer(Generic[SendT]):
         self.lost = as_lost(error)
         self._on_loss(self.lost)
         return self.lost
+
+    @property
+    def _hopeless(self) -> bool:
+        """Whether nothing more will be sent, though the task may not have noticed yet."""
+        return self.done or self.lost is not None
 
     async def wait_done(self) -> None:
         """Wait until the task has ended."""

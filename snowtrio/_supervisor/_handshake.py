@@ -51,9 +51,11 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
         self._protocol = protocol
         self._side = side
         self._scopes: set[trio.CancelScope] = set()
+        self._no_more = False
 
     def cut(self) -> None:
-        """Fail every handshake that is in progress now."""
+        """Fail every handshake that is in progress, or that is about to begin."""
+        self._no_more = True
         for scope in self._scopes:
             scope.cancel(reason="no more connections are taken")
 
@@ -88,6 +90,8 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
         if tls is not None or has_handshake(self._protocol):  # Without, there is nothing to cut.
             scope.deadline = trio.current_time() + timeout
             self._scopes.add(scope)
+            if self._no_more:
+                scope.cancel(reason="no more connections are taken")
         try:
             with scope:
                 return await self._shake_hands(stream, tls)

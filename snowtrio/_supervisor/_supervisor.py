@@ -264,7 +264,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             member.life.cut(cause)
 
     def cut_handshakes(self) -> None:
-        """Fail every handshake that is in progress now."""
+        """Fail every handshake that is in progress, or that is about to begin."""
         self._handshakes.cut()
 
     async def drain(self, timeouts: DrainTimeouts) -> DrainReport:

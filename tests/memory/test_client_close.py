@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
 import pytest
@@ -122,6 +123,25 @@ async def test_what_is_being_opened_is_given_up(mock_clock: MockClock) -> None:
             assert counts(client) == (0, 0, 0, 0)
         assert peers.connecting == 0
         assert client.statistics().opens_failed == 0
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["left", "raises"])
+async def test_replies_that_nobody_takes(mock_clock: MockClock, *, fails: bool) -> None:
+    """S23: they hold up no close, and are not there afterwards."""
+    peers = Peers()
+    client = client_of(peers)
+    with contextlib.suppress(ValueError):
+        async with client:
+            await client.bootstrap()
+            for _ in range(3):
+                await peers.say(0, b"a\n")
+                await wait_all_tasks_blocked()
+            assert (await client.receive()).message == b"a"
+            await wait_all_tasks_blocked()
+            if fails:
+                raise ValueError
+    assert counts(client) == NOTHING
+    assert peers.connected == 0
 
 
 async def test_a_handler_that_does_not_end(autojump_clock: MockClock) -> None:

@@ -110,6 +110,34 @@ async def test_moved_again_when_the_other_dies_too(autojump_clock: MockClock) ->
         assert protocol.purged == []
 
 
+async def test_the_other_dies_while_messages_move_to_it(autojump_clock: MockClock) -> None:
+    """S18: what it had not accepted yet goes on to a third; each message arrives once."""
+    peers, protocol = Peers(lockstep=True), Recording()
+    async with client_of(
+        peers, protocol=protocol, move_unsent=True, max_outbox_messages=3
+    ) as client:
+        await stuck_with(client, peers, [b"in doubt", b"1", b"2"])
+        await client.send(b"x")  # Grows; in the hands of the second connection's writer.
+        await wait_all_tasks_blocked()
+        await client.connections[1].send(b"y")
+        peers.close()
+        peers.theirs[0].break_now()
+        await trio.sleep(2)
+        [second] = client.connections
+        assert second.pending == 3  # "2" waits for room.
+        peers.open()
+        peers.theirs[1].break_now()
+        await trio.sleep(2)
+        read: list[bytes] = []
+        for index in range(2, len(peers.streams)):
+            with trio.move_on_after(1):
+                while True:
+                    read += (await peers.read(index)).splitlines()
+        assert sorted(read) == [b"1", b"2", b"y"]
+        assert client.statistics().pool.messages_in_doubt == 2
+        assert protocol.purged == []
+
+
 async def test_nowhere_to_move_to(autojump_clock: MockClock) -> None:
     """S18: what cannot be moved is purged."""
     peers, protocol = Peers(lockstep=True), Recording()

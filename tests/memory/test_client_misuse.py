@@ -98,7 +98,8 @@ async def test_a_message_that_cannot_be_encoded() -> None:
 async def test_outside_its_block() -> None:
     """S16: before the block nothing works, and nothing is counted."""
     peers = Peers()
-    client = client_of(peers)
+    client = client_of(peers, max_connections=3)
+    assert client.limits.max_connections == 3
     for call in (partial(client.send, b"a"), client.bootstrap, client.receive):
         with pytest.raises(RuntimeError, match="async with"):
             await call()

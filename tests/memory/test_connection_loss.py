@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from snowtrio import (
     Cause,
-    Codec,
     Connection,
     ConnectionClosedError,
     ConnectionLostError,
-    IncompleteFrameError,
     LineCodec,
     PoolLimits,
     Protocol,
-    RawCodec,
-    ReceiveBuffer,
-    RemoteProtocolError,
     StreamEndpoint,
     open_connection,
     serve_listeners,
@@ -88,6 +81,68 @@ async def test_a_read_that_breaks_ends_a_write_that_hangs(autojump_clock: MockCl
     assert (client.ending.in_doubt, client.ending.unsent) == ((b"one",), (b"two",))
 
 
+async def test_a_shielded_handler_is_told_though_the_write_hangs(
+    autojump_clock: MockClock,
+) -> None:
+    """B10: who flushes does not wait for a peer that the reader knows to be gone."""
+
+    class DeafStream(FaultyStream):
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            await trio.sleep_forever()
+
+    listener = MemoryListener()
+    streams: list[FaultyStream] = []
+    waited: list[float] = []
+
+    class DeafListener(trio.abc.Listener[trio.abc.Stream]):
+        async def accept(self) -> trio.abc.Stream:
+            streams.append(DeafStream(await listener.accept()))
+            return streams[0]
+
+        async def aclose(self) -> None:
+            await listener.aclose()
+
+    async def handler(connection: Connection[bytes]) -> None:
+        with trio.CancelScope(shield=True):
+            await connection.send(b"one")
+            began = trio.current_time()
+            for call in (connection.flush, connection.send_eof):
+                with pytest.raises(ConnectionLostError):
+                    await call()
+            waited.append(trio.current_time() - began)
+
+    async with trio.open_nursery() as nursery:
+
+        async def serve(task_status: trio.TaskStatus[object]) -> None:
+            await serve_listeners(handler, LineCodec(), [DeafListener()], task_status=task_status)
+
+        server = await nursery.start(serve)
+        async with open_connection(LineCodec(), StreamEndpoint(listener.connect)):
+            await wait_all_tasks_blocked()
+            streams[0].break_now()
+            await wait_all_tasks_blocked()
+            assert waited == [0]
+        await server.drain()
+
+
+async def test_a_stream_closed_behind_our_back_is_lost() -> None:
+    """B5: also when the reader does not look; a flush does not pass for done."""
+    ours, theirs = memory_stream_pair()
+    limits = PoolLimits(max_inbox_messages=2)
+    async with open_memory_pair(LineCodec(), client_limits=limits, streams=(ours, theirs)) as pair:
+        client, server = pair
+        await server.send_batch([b"1", b"2", b"3"])
+        await wait_all_tasks_blocked()  # The reader waits for somebody to take the first.
+        await ours.aclose()
+        await client.send(b"one")
+        with pytest.raises((ConnectionClosedError, ConnectionLostError)):
+            await client.flush()
+        with pytest.raises((ConnectionClosedError, ConnectionLostError)):
+            await client.send(b"two")
+    assert client.ending is not None
+    assert client.ending.unsent + client.ending.in_doubt == (b"one",)
+
+
 async def receive_for_ever(connection: Connection[bytes]) -> None:
     while True:
         await connection.receive()
@@ -138,74 +193,6 @@ async def test_loss_cancels_a_handler_unless_it_is_shielded() -> None:
     assert heard == ["shielded"]
 
 
-async def test_an_end_inside_a_frame_is_its_own_error() -> None:
-    """S4: with what had come; and after it everything is over."""
-    async with open_memory_pair(RawCodec(), server_protocol=LineCodec()) as (client, server):
-        await client.send(b"one\nhalf")
-        await client.send_eof()
-        assert await server.receive() == b"one"
-        for _ in range(2):
-            with pytest.raises(IncompleteFrameError) as caught:
-                await server.receive()
-            assert caught.value.partial == b"half"
-        await server.send(b"goodbye")  # Half a close: our direction is open.
-        assert await client.receive() == b"goodbye\n"
-
-
-async def test_a_protocol_error_leaves_the_last_word() -> None:
-    """S3: messages before it are delivered, and a reply can still be sent."""
-    codec = LineCodec(max_message_size=10)
-    async with open_memory_pair(RawCodec(), server_protocol=codec) as (client, server):
-        await client.send(b"one\n" + b"x" * 30)
-        assert await server.receive() == b"one"
-        with pytest.raises(RemoteProtocolError):
-            await server.receive()
-        await server.send(b"too long")
-        assert await client.receive() == b"too long\n"
-
-
-class OwnError(RemoteProtocolError):
-    """An error that cannot be copied, as its constructor wants other arguments than it has."""
-
-    def __init__(self, first: int, second: int) -> None:
-        super().__init__(f"{first} and {second}")
-
-
-class FailingCodec(Codec[bytes]):
-    """Fails on the second frame in the way that it was told to."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def encode(self, message: bytes) -> bytes:
-        return message
-
-    def decode(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
-        yield buffer.take(1)
-        raise self._error
-
-
-async def test_errors_of_a_users_own_come_through() -> None:
-    codec = FailingCodec(OwnError(1, 2))
-    async with open_memory_pair(RawCodec(), server_protocol=codec) as (client, server):
-        await client.send(b"ab")
-        assert await server.receive() == b"a"
-        for _ in range(2):
-            with pytest.raises(OwnError, match="1 and 2"):
-                await server.receive()
-
-
-async def test_a_codecs_mistake_ends_its_connection_with_that_error() -> None:
-    """S22: the receiver gets it, with the traceback into the codec."""
-    codec = FailingCodec(ZeroDivisionError("oops"))
-    async with open_memory_pair(RawCodec(), server_protocol=codec) as (client, server):
-        await client.send(b"ab")
-        assert await server.receive() == b"a"
-        with pytest.raises(ZeroDivisionError) as caught:
-            await server.receive()
-        assert caught.traceback[-1].name == "decode"
-
-
 class UnreliableStream(FaultyStream):
     """Breaks the rules of streams: fails in a way of its own, and cannot be closed."""
 
@@ -231,44 +218,6 @@ async def test_a_stream_that_breaks_the_rules_breaks_its_connection_only() -> No
             await server.receive()
     assert client.ending is not None
     assert client.ending.in_doubt == (b"one",)
-
-
-async def test_a_full_inbox_stops_the_reading() -> None:
-    """S13: messages that nobody takes are bounded, and the rest stays with the peer."""
-    limits = PoolLimits(max_inbox_messages=10, receive_size=100)
-    async with open_memory_pair(LineCodec(), limits=limits) as (client, server):
-        await client.send_batch([b"0123456789"] * 1000)
-        await wait_all_tasks_blocked()
-        statistics = server.statistics()
-        assert statistics.messages_received <= 10
-        assert statistics.bytes_received <= 200
-        assert [await server.receive() for _ in range(1000)] == [b"0123456789"] * 1000
-
-
-class Lazy(Codec[bytes]):
-    """One byte a message, and counts how many it made."""
-
-    def __init__(self) -> None:
-        self.made = 0
-
-    def encode(self, message: bytes) -> bytes:
-        return message
-
-    def decode(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
-        while buffer:
-            self.made += 1
-            yield buffer.take(1)
-
-
-async def test_a_decoder_is_not_run_ahead_of_its_receiver() -> None:
-    """S13: a read of many small frames is decoded as they are taken, not all at once."""
-    codec = Lazy()
-    limits = PoolLimits(max_inbox_messages=10)
-    async with open_memory_pair(RawCodec(), server_protocol=codec, limits=limits) as (client, one):
-        await client.send(bytes(1000))
-        await wait_all_tasks_blocked()
-        assert codec.made <= 10
-        assert b"".join([await one.receive() for _ in range(1000)]) == bytes(1000)
 
 
 class Departing(Protocol[bytes]):

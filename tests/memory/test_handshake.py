@@ -328,6 +328,18 @@ async def test_drain_cuts_handshakes_that_outlast_it(autojump_clock: MockClock) 
         assert served.server.statistics().pool.handshakes_failed == 1
 
 
+async def test_drain_cuts_a_handshake_that_has_only_just_begun(autojump_clock: MockClock) -> None:
+    """B3, S23: however short the drain's phases are."""
+    for checkpoints in range(8):
+        async with serving(protocol=Greeted()) as served:
+            await served.listener.connect()
+            for _ in range(checkpoints):
+                await trio.lowlevel.checkpoint()
+            watch = Stopwatch()
+            await served.server.drain(DrainTimeouts(goodbye=0, wait=0))
+            assert watch.seconds == 0
+
+
 async def test_nested_deadline_of_the_handshake_itself(autojump_clock: MockClock) -> None:
     """S9: a step of its own may time out before the whole does, and says so its own way."""
 

@@ -11,6 +11,7 @@ import trio
 
 from snowtrio import (
     BufferedStream,
+    Connection,
     DrainTimeouts,
     LineCodec,
     Protocol,
@@ -21,7 +22,7 @@ from snowtrio import (
 )
 
 from ..conftest import open_descriptors
-from ..serving import LIMIT, Steps, ask, echo
+from ..serving import LIMIT, Steps, ask
 from .tcp import connect
 
 
@@ -35,30 +36,37 @@ class Named(Protocol[bytes, bytes, bytes]):
         await stream.send_all(b"welcome\n")
         return name
 
+    async def handle(self, connection: Connection[bytes, bytes, bytes]) -> None:
+        async for line in connection:
+            await connection.send(line)
+
 
 async def serve_and_talk(server_context: ssl.SSLContext | None, client: ssl.SSLContext) -> None:
     """Serve one that talks, one that says nothing and one that is refused; then drain."""
-    limits = ServerLimits(max_connections=2, linger_timeout=0.05, drain_timeout=0.05)
-    serve = partial(serve_tcp, echo, Named(), 0, host=None, limits=limits)
-    async with trio.open_nursery() as nursery, contextlib.AsyncExitStack() as stack:
-        server: Server[bytes, bytes, bytes] = await nursery.start(
-            partial(serve, ssl_context=server_context, when_full=b"full\n")
-        )
-        silent, talking, refused = [await open_peer(server, stack) for _ in range(3)]
-        stream: trio.abc.Stream = talking
-        if server_context is not None:
-            stream = trio.SSLStream(talking, client, server_hostname="localhost")
-        assert await ask(stream, b"name") in (b"welcome", b"full")
-        await refused.send_eof()
-        await silent.send_all(b"n")
-        await server.drain(DrainTimeouts(goodbye=0, wait=0))
+    limits = ServerLimits(
+        max_connections=2, max_handshakes=2, linger_timeout=0.02, drain_timeout=0.02
+    )
+    serve = partial(serve_tcp, None, Named(), 0, host=None, limits=limits)
+    with contextlib.ExitStack() as stack:
+        async with trio.open_nursery() as nursery:
+            server: Server[bytes, bytes, bytes] = await nursery.start(
+                partial(serve, ssl_context=server_context, when_full=b"full\n")
+            )
+            silent, talking, refused = [await open_peer(server, stack) for _ in range(3)]
+            stream: trio.abc.Stream = talking
+            if server_context is not None:
+                stream = trio.SSLStream(talking, client, server_hostname="localhost")
+            assert await ask(stream, b"name") in (b"welcome", b"full")
+            await refused.send_eof()
+            await silent.send_all(b"n")
+            await server.drain(DrainTimeouts(goodbye=0, wait=0))
 
 
 async def open_peer(
-    server: Server[bytes, bytes, bytes], stack: contextlib.AsyncExitStack
+    server: Server[bytes, bytes, bytes], stack: contextlib.ExitStack
 ) -> trio.SocketStream:
     stream = await connect(server)
-    stack.push_async_callback(trio.aclose_forcefully, stream)
+    stack.callback(stream.socket.close)
     return stream
 
 
