@@ -23,6 +23,7 @@ from snowtrio import (
     ConnectionClosedError,
     ConnectionLostError,
     DrainTimeouts,
+    HandshakeError,
     LineCodec,
     Protocol,
     ReceiveTooLargeError,
@@ -37,7 +38,7 @@ MAX_NAME = 32
 MAX_TEXT = 1000
 
 
-class NameRefusedError(Exception):
+class NameRefusedError(HandshakeError):
     """The name cannot be used."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Generic
+from typing import Generic, cast
 
 import attrs
 import trio
@@ -319,7 +319,11 @@ class Life(Generic[SendT, ReceiveT]):
 
 
 def cause_of(error: BaseException) -> Cause:
-    """Return the cause that an error stands for."""
+    """Return the cause that an error stands for; of a group, the one that all of it stands for."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        first, *others = {cause_of(inner) for inner in group.exceptions}
+        return Cause.HANDLER_ERROR if others else first
     if isinstance(error, trio.EndOfChannel):
         return Cause.DONE
     if isinstance(error, StalledError):

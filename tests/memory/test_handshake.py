@@ -16,13 +16,17 @@ from snowtrio import (
     Codec,
     Connection,
     DrainTimeouts,
+    HandshakeError,
     HandshakeTimeoutError,
     LineCodec,
+    PoolLimits,
     Protocol,
     RemoteProtocolError,
     ServerLimits,
     Side,
 )
+from snowtrio._supervisor import Supervisor
+from snowtrio._transport import StreamTransport
 from snowtrio.testing import FaultyStream, MemoryListener
 
 from ..serving import Stopwatch, ask, errors_in, lines_of, read_all, read_line, serving
@@ -328,16 +332,21 @@ async def test_drain_cuts_handshakes_that_outlast_it(autojump_clock: MockClock) 
         assert served.server.statistics().pool.handshakes_failed == 1
 
 
-async def test_drain_cuts_a_handshake_that_has_only_just_begun(autojump_clock: MockClock) -> None:
-    """B3, S23: however short the drain's phases are."""
-    for checkpoints in range(8):
-        async with serving(protocol=Greeted()) as served:
-            await served.listener.connect()
-            for _ in range(checkpoints):
-                await trio.lowlevel.checkpoint()
-            watch = Stopwatch()
-            await served.server.drain(DrainTimeouts(goodbye=0, wait=0))
-            assert watch.seconds == 0
+async def test_handshake_that_begins_after_the_cut_is_cut_too(autojump_clock: MockClock) -> None:
+    """B3, S23: a client may be connecting when its drain comes to its end."""
+    supervisor = Supervisor(
+        Greeted(), Side.CLIENT, PoolLimits(), logger=logging.getLogger("snowtrio.client")
+    )
+    place = supervisor.places.reserve()
+    ours, _ = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.drain, DrainTimeouts(goodbye=0, wait=0))
+        await trio.testing.wait_all_tasks_blocked()
+        watch = Stopwatch()
+        with pytest.raises(HandshakeError, match="was cut"):
+            await supervisor.introduce(place, StreamTransport(ours))
+        assert watch.seconds == 0
+        place.release()
 
 
 async def test_nested_deadline_of_the_handshake_itself(autojump_clock: MockClock) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -126,6 +129,48 @@ async def test_drain_of_a_full_server_does_not_wait_for_the_backlog() -> None:
             assert await read_all(stream) == b""
             await stream.aclose()
         assert server.statistics().refused[Refusal.FULL] == 5
+
+
+async def test_errors_of_accept_cost_nobody_else_anything(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S21: one peer's trouble is passed over; a shortage after others were accepted waits."""
+    accept = socket.socket.accept
+    failing = [errno.ECONNABORTED, 0, errno.EMFILE, errno.EPERM]
+
+    def accept_or_fail(self: socket.socket) -> object:
+        if failing and (number := failing.pop(0)):
+            raise OSError(number, os.strerror(number))
+        return accept(self)
+
+    monkeypatch.setattr(socket.socket, "accept", accept_or_fail)
+    async with serving_tcp() as server:
+        # A socket of the listener's own keeps the run loop out until both are in the backlog.
+        with socket.socket() as first, socket.socket() as second:
+            address = server.addresses[0]
+            assert isinstance(address, tuple)
+            for peer in (first, second):
+                peer.connect(address)
+                peer.sendall(b"x\n")
+            await until(lambda: len(server.connections) == 2)
+            assert server.statistics().accept_errors == 0
+    assert failing == []
+
+
+async def test_drain_without_a_descriptor_left_says_what_it_could_not_do(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S21, S23: those in the backlog are lost, and the drain goes on."""
+
+    def fail(self: socket.socket) -> object:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with serving_tcp() as server, await connect(server) as stream:
+        assert await ask(stream, b"x") == b"x"
+        monkeypatch.setattr(socket.socket, "accept", fail)
+        report = await server.drain()
+        assert len(report.connections) == 1
+    assert any("Too many open files" in record.getMessage() for record in caplog.records)
 
 
 async def test_one_peer_has_a_bound_of_its_own() -> None:
