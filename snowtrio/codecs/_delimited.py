@@ -47,6 +47,7 @@ class Framing:
         "_keep",
         "_lead",
         "_limit",
+        "_most",
         "_optional_cr",
         "_slack",
         "_window",
@@ -66,8 +67,9 @@ class Framing:
         self._limit = limit
         self._keep = keep
         self._optional_cr = optional_cr
-        # Where `end` begins within what is sent as the end.
+        # Where `end` begins within what is sent as the end, and the furthest that it may stand.
         self._lead = len(self._end_to_send) - len(end)
+        self._most = limit + self._lead
         # Of an end that has come in part, this much may be in the buffer behind the message.
         self._slack = 1 if optional_cr else len(end) - 1
         # So much can be split in one go: no message within it is too large. Delimiters that overlap
@@ -82,9 +84,9 @@ class Framing:
             frame = message + self._end_to_send
             # Nearly every message, in as few steps as can be; the others are looked at below.
             size = len(message)
-            if frame.find(self._end) == size + self._lead and size <= self._limit:
-                if not self._optional_cr or self._lead or message[-1:] != b"\r":
-                    return frame
+            ambiguous = self._optional_cr and not self._lead and message[-1:] == b"\r"
+            if frame.find(self._end) == size + self._lead <= self._most and not ambiguous:
+                return frame
         size = self._find_end(frame)
         if size > self._limit:
             raise SendTooLargeError(size, self._limit)
