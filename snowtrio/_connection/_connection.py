@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from typing import Generic
+from typing import Any, Generic
 
 import trio
 from typing_extensions import TypeVar
@@ -19,6 +19,7 @@ from ._statistics import ConnectionStatistics
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
+MessageT = TypeVar("MessageT")
 
 
 class Connection(
@@ -183,14 +184,9 @@ class Connection(
             await reader.take_batch()
         return reader.take_ready()
 
-    async def batches(self) -> AsyncIterator[list[ReceiveT]]:
-        """Iterate over batches until the peer ends its input."""
-        while True:
-            try:
-                batch = await self.receive_batch()
-            except trio.EndOfChannel:
-                return
-            yield batch
+    def batches(self) -> AsyncIterator[list[ReceiveT]]:
+        """Iterate over batches until the peer ends its input; may be left at any batch."""
+        return _Batches(self)
 
     def stop_receiving(self) -> None:
         """Read no more: `receive` gives what has been decoded, then `trio.EndOfChannel`.
@@ -237,3 +233,18 @@ class Connection(
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of this moment (row B7)."""
         return self._life.statistics()
+
+
+class _Batches(AsyncIterator[list[MessageT]], Generic[MessageT]):
+    """Not an async generator: one that is left in the middle would have to be closed."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection[Any, MessageT, Any]) -> None:
+        self._connection = connection
+
+    async def __anext__(self) -> list[MessageT]:
+        try:
+            return await self._connection.receive_batch()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None

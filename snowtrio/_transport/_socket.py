@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import trio
 
@@ -115,11 +117,10 @@ class SocketTransport(Transport):
         return trio.BrokenResourceError(f"connection lost: {error.strerror or error}")
 
 
-def _name(ask: object) -> Address | None:
+def _name(ask: Callable[[], Any]) -> Address | None:
     """Ask for an address; a peer that is gone already has none."""
-    assert callable(ask)
     try:
-        address = ask()
+        address: Address | bytes = ask()
     except OSError:
         return None
     # Abstract Unix addresses are bytes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Generic
 
@@ -87,8 +87,8 @@ async def open_memory_pair(
     client_limits: PoolLimits | None = None,
     lockstep: bool = False,
     streams: tuple[trio.abc.Stream, trio.abc.Stream] | None = None,
-) -> AsyncIterator[
-    tuple[Connection[SendT, ReceiveT, ContextT], Connection[ReceiveT, SendT, ContextT]]
+) -> AsyncGenerator[
+    tuple[Connection[SendT, ReceiveT, ContextT], Connection[ReceiveT, SendT, ContextT]], None
 ]:
     """Open a client's and a server's connection that speak with each other in memory.
 
