@@ -50,8 +50,8 @@ async def watched_server(
         tasks = trio.lowlevel.current_statistics().tasks_living
         descriptors = len(open_descriptors())
         yield server, good
-        await until(lambda: [len(server.connections)] == [1])
-        assert server.statistics().pool.handshaking == 0
+        await until(lambda: len(server.connections) == 1)
+        await until(lambda: server.statistics().pool.handshaking == 0)
         assert await ask(good, b"after") == b"after"
         await until(lambda: trio.lowlevel.current_statistics().tasks_living == tasks)
         assert len(open_descriptors()) == descriptors
