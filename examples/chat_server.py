@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import functools
 import signal
+import sys
 
 import attrs
 import trio
@@ -174,4 +175,9 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = parse_arguments()
-    trio.run(main, arguments.host, arguments.port, arguments.max_connections)
+    status: int | str = 0
+    try:
+        trio.run(main, arguments.host, arguments.port, arguments.max_connections)
+    except* OSError as errors:  # The port is in use, say.
+        status = f"chat_server: {errors.exceptions[0]}"
+    sys.exit(status)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import functools
 import signal
+import sys
 
 import trio
 
@@ -43,4 +44,9 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = parse_arguments()
-    trio.run(main, arguments.host, arguments.port)
+    status: int | str = 0
+    try:
+        trio.run(main, arguments.host, arguments.port)
+    except* OSError as errors:  # The port is in use, say.
+        status = f"echo_server: {errors.exceptions[0]}"
+    sys.exit(status)

@@ -22,6 +22,7 @@ import functools
 import logging
 import signal
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -107,4 +108,9 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-    trio.run(main, parse_arguments())
+    status: int | str = 0
+    try:
+        trio.run(main, parse_arguments())
+    except* OSError as errors:  # The port is in use, say.
+        status = f"line_server: {errors.exceptions[0]}"
+    sys.exit(status)

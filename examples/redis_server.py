@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import functools
 import signal
+import sys
 from collections.abc import Iterable, Iterator
 
 import _redis_admin
@@ -107,4 +108,9 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = parse_arguments()
-    trio.run(main, arguments.host, arguments.port, arguments.max_connections)
+    status: int | str = 0
+    try:
+        trio.run(main, arguments.host, arguments.port, arguments.max_connections)
+    except* OSError as errors:  # The port is in use, say.
+        status = f"redis_server: {errors.exceptions[0]}"
+    sys.exit(status)

@@ -97,10 +97,9 @@ class Protocol(Generic[SendT, ReceiveT, ContextT]):
     ) -> None:
         """Take back the messages that were accepted and of which the kernel got nothing (row S11).
 
-        Once, after `close`, in the order in which they were accepted, and only if there are any. By
-        default their number is logged as a warning.
+        Once, after `close`, in the order in which they were accepted, and only if there are any.
+        Where this is not overridden their number is logged as a warning, at a limited rate.
         """
-        logger.warning("%d messages to %s were not sent", len(messages), connection.peer_address)
 
 
 CoroutineHandler: TypeAlias = Callable[[Connection[SendT, ReceiveT, ContextT]], Awaitable[None]]

@@ -17,7 +17,12 @@ from typing_extensions import TypeVar
 
 from .._buffer import ReceiveBuffer
 from .._codec import Codec
-from .._errors import ConnectionClosedError, RemoteProtocolError, StalledError
+from .._errors import (
+    ConnectionClosedError,
+    ConnectionLostError,
+    RemoteProtocolError,
+    StalledError,
+)
 from .._transport import Transport
 from ._budget import Share
 from ._changes import Changes
@@ -182,6 +187,11 @@ class Life(Generic[SendT, ReceiveT]):
         in_doubt, unsent = self.writer.outbox.give_up(self.transport.at_risk)
         if self._share is not None:
             self._share.close()
+        self.reader.let_go()
+        if isinstance(self._error, ConnectionLostError):
+            # Strangers cause these at will: what its frames hold would stay until the next
+            # collection of cycles.
+            self._error = self._error.with_traceback(None)
         cause = self._cause or Cause.CANCELLED
         self.ending = Ending(cause, self._error, tuple(unsent), tuple(in_doubt))
         self._note_closed()

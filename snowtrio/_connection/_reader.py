@@ -319,6 +319,12 @@ class Reader(Generic[ReceiveT]):
             self.error = error
         self.stop("the connection is lost")
 
+    def let_go(self) -> None:
+        """Drop the bytes that nobody will decode any more, and the frames that the error holds."""
+        self.buffer.take_all()
+        if self.error is not None:
+            self.error = self.error.with_traceback(None)
+
     def close(self) -> None:
         """Read no more and deliver no more; a receiver that waits is told at once."""
         self._closed = True

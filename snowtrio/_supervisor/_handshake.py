@@ -75,8 +75,10 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
                 self.timed_out += 1
             else:
                 self.failed += 1
-            if error.__cause__ is not None:
+            if error.__cause__ is not None and self._side is Side.SERVER:
                 await _let_it_read(stream.transport, limits.linger_timeout)
+            else:
+                await close_at_once(stream.transport)
             raise
         except BaseException:
             await close_at_once(stream.transport)
@@ -123,7 +125,7 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
 
 
 async def _let_it_read(transport: Transport, timeout: float) -> None:
-    """Close after a failed handshake, whose last words may say why it failed."""
+    """Close after a failed handshake, whose last words may tell the client why it failed."""
     try:
         with trio.move_on_after(timeout):
             await transport.finish()

@@ -228,6 +228,9 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
     ) -> None:
         self._tally.messages_unsent += len(unsent)
         if unsent:
+            if type(self.protocol).purge is Protocol.purge and self._log_limit.allows():
+                peer = member.connection.peer_address
+                self._logger.warning("%d messages to %s were not sent", len(unsent), peer)
             try:
                 self.protocol.purge(member.connection, tuple(unsent))
             except Exception as error:

@@ -13,6 +13,7 @@ import attrs
 import trio
 from attrs.validators import and_, ge, instance_of, le
 
+from .._errors import ConnectError
 from ._base import Transport
 from ._connect_errors import as_connect_error
 from ._socket import SocketTransport, take_socket
@@ -76,6 +77,8 @@ class TCPEndpoint(Endpoint):
             )
         except OSError as error:
             raise as_connect_error(str(self), error) from error
+        except UnicodeError as error:  # a label that is empty, or above 63 bytes
+            raise ConnectError(0, f"cannot connect to {self}: {error}", [error]) from error
         return take_socket(stream)
 
 

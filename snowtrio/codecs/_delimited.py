@@ -38,7 +38,7 @@ class Framing:
         limit: bytes in a message, its end not counted.
         keep: whether messages have their end with them, in both directions.
         end_to_send: what ends a frame that leaves, if not `end`; ends with `end`.
-        optional_cr: whether a CR before `end` belongs to the end.
+        optional_cr: whether CRs before `end` belong to the end.
     """
 
     __slots__ = (
@@ -130,8 +130,11 @@ class Framing:
 
     def _split(self, frames: bytes) -> list[bytes]:
         """Return the messages of whole frames."""
-        if self._optional_cr and not self._keep and b"\r" in frames:
+        if self._optional_cr and not self._keep:
             frames = frames.replace(b"\r\n", b"\n")
+            # Where LF ends what is sent, a message that ends with a CR could not be sent back.
+            while not self._lead and b"\r\n" in frames:
+                frames = frames.replace(b"\r\n", b"\n")
         messages = frames.split(self._end)
         messages.pop()
         return [message + self._end for message in messages] if self._keep else messages

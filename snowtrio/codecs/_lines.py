@@ -33,9 +33,12 @@ class LineCodec(Delimited):
     ``"crlf"``    CR LF         CR LF    a CR LF
     ============  ============  =======  ======================================================
 
-    A CR elsewhere is part of the message and no newline. With ``"crlf"`` an LF alone is part of the
-    message as well, which is right for a strict peer and dangerous with a lenient one: such a peer
-    would see two lines where the sender meant one. For those there is
+    With ``"either"`` and LF, several CRs before an LF are part of the newline too, so that whatever
+    is received can be sent. A CR elsewhere is part of the message and no newline.
+
+    With ``"crlf"`` an LF alone is part of the message as well, which is right for a strict peer and
+    dangerous with a lenient one: such a peer would see two lines where the sender meant one. For
+    those there is
     ``LineCodec("either", send_newline="crlf")``, which never lets an LF through.
 
     Parameters:

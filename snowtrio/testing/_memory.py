@@ -18,7 +18,7 @@ from .._protocol import Protocol, as_protocol
 from .._server import ServerLimits
 from .._side import Side
 from .._supervisor import PoolLimits, Supervisor, open_plain_nursery
-from .._transport import as_transport
+from .._transport import as_transport, close_at_once
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
@@ -71,7 +71,7 @@ class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
             await trio.lowlevel.checkpoint()
         finally:
             for stream in waiting:
-                await trio.aclose_forcefully(stream)
+                await close_at_once(stream)
 
 
 def _pair_maker(*, lockstep: bool) -> Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]]:
