@@ -110,7 +110,10 @@ class StalledError(ConnectionLostError):
 
 
 class HandshakeError(ConnectionLostError):
-    """The handshake failed; ``__cause__`` says why. The socket is closed and the place free."""
+    """The handshake failed; ``__cause__`` says why. The socket is closed and the place free.
+
+    A handshake of your own raises it, or a class of yours below it, to refuse a peer.
+    """
 
 
 class HandshakeTimeoutError(HandshakeError):

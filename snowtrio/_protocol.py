@@ -79,8 +79,9 @@ class Protocol(Generic[SendT, ReceiveT, ContextT]):
     async def goodbye(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
         """Ask a connection to end when a drain begins (row B3).
 
-        By default its handler sees the end of input after what has been received; a protocol with
-        a parting message sends it here.
+        By default its handler sees the end of input after what has been received. A protocol with
+        a parting message sends it here, and then calls ``await super().goodbye(connection)``:
+        without that its handler goes on until the drain cuts it.
         """
         connection.stop_receiving()
 

@@ -217,7 +217,11 @@ class Connection(
         await self._life.aclose()
 
     def drop(self) -> None:
-        """Cut the connection at once; does not wait. What was accepted and not sent is purged."""
+        """Cut the connection at once; does not wait. What was accepted and not sent is purged.
+
+        The peer sees the end of input. One that has to tell a cut from an orderly end needs a
+        parting message in its protocol.
+        """
         self._life.cut(Cause.DROPPED)
 
     @property

@@ -170,7 +170,8 @@ class Life(Generic[SendT, ReceiveT]):
         return failure
 
     def _body_failed(self, error: Exception) -> None:
-        cause = cause_of(error) if self._parting else Cause.HANDLER_ERROR
+        told = self._parting or isinstance(error, RemoteProtocolError)
+        cause = cause_of(error) if told else Cause.HANDLER_ERROR
         self.end(self._done if cause is Cause.DONE else cause, error)
 
     @property
@@ -207,6 +208,7 @@ class Life(Generic[SendT, ReceiveT]):
         """End it at once, sending and waiting no more."""
         self.end(cause)
         self.reader.close()
+        self.writer.abandon()
         self._refuse()
         self._cut = True
         self._cancel()

@@ -102,6 +102,16 @@ class Outbox(Generic[SendT]):
         self._sealed, self._open = self._open, None
         return self._sealed
 
+    def reopen(self, batch: Batch[SendT]) -> None:
+        """Let the batch that was sealed gather on, whatever is left of it."""
+        assert self._open is None
+        self._sealed, self._open = None, batch
+
+    @property
+    def gathering(self) -> bool:
+        """Whether there is an open batch."""
+        return self._open is not None
+
     def advance(self, size: int) -> int:
         """Note that the kernel took `size` bytes of the sealed batch; return messages completed."""
         assert self._sealed is not None

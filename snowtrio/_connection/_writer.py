@@ -39,6 +39,7 @@ class Writer(Generic[SendT]):
     """
 
     __slots__ = (
+        "_abandoned",
         "_changes",
         "_counters",
         "_on_loss",
@@ -68,6 +69,7 @@ class Writer(Generic[SendT]):
     ) -> None:
         self.coder = coder
         self.outbox = outbox
+        self._abandoned = False
         self.refusal: Exception | None = None
         """Why nothing more is accepted, once that is so."""
         self.lost: Exception | None = None
@@ -99,8 +101,10 @@ class Writer(Generic[SendT]):
     def send_nowait(self, message: SendT, *, answering: bool) -> None:
         """Accept a message if there is room."""
         if not self._has_room():
-            self._check()
-            raise trio.WouldBlock
+            self._make_room()
+            if not self._has_room():
+                self._check()
+                raise trio.WouldBlock
         self._accept(message, answering=answering)
 
     async def send_batch(self, messages: Iterable[SendT]) -> None:
@@ -197,6 +201,25 @@ class Writer(Generic[SendT]):
                 self._hand_to_task(opened)
                 return
 
+    def _make_room(self) -> None:
+        """Offer the kernel what has gathered, for a task that has not let the writer run.
+
+        A full outbox is to mean that the peer is slow, not that this pass of the run loop is long.
+        """
+        if self.outbox.in_flight or not self.outbox.gathering or self.refusal is not None:
+            return
+        batch = self.outbox.seal()
+        try:
+            while batch.chunks:
+                view = batch.gather()
+                taken = self._transport.send_nowait(view) if view else 0
+                self._advance(taken)
+                if taken < len(view):
+                    break
+        except trio.BrokenResourceError as error:
+            self._lost(error)
+        self.outbox.reopen(batch)
+
     def _hand_to_task(self, opened: Batch[SendT] | None) -> None:
         """Have the writer send a batch that was opened just now.
 
@@ -260,7 +283,9 @@ class Writer(Generic[SendT]):
     async def _send_batch(self, batch: Batch[SendT]) -> None:
         if not self.outbox.in_flight:
             self.outbox.seal()
-        while batch.chunks:
+        if not batch.chunks:
+            self._advance(0)  # `_make_room` was faster.
+        while batch.chunks and not self._abandoned:
             view = batch.gather()
             if not view:
                 self._advance(0)
@@ -306,6 +331,10 @@ class Writer(Generic[SendT]):
             self.refusal = reason
         self._post.close()
         self._changes.note()
+
+    def abandon(self) -> None:
+        """Send nothing more, though the kernel might take it."""
+        self._abandoned = True
 
     def lose(self, error: Exception) -> None:
         """Send and accept nothing more: the transport is broken."""

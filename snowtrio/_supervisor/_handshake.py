@@ -103,8 +103,10 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
             self._scopes.discard(scope)
         peer = stream.peer_address
         if failure is not None:
-            reason = failure.__cause__ or failure
-            raise HandshakeError(f"the handshake with {peer} failed: {reason!r}") from failure
+            reason: BaseException = failure
+            if type(failure) is trio.BrokenResourceError and failure.__cause__ is not None:
+                reason = failure.__cause__  # Trio wraps what TLS says in an error without words.
+            raise HandshakeError(f"the handshake with {peer} failed: {reason!r}") from reason
         await close_at_once(stream.transport)
         if trio.current_time() < scope.deadline:
             raise HandshakeError(f"the handshake with {peer} was cut")
