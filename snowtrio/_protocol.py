@@ -133,6 +133,11 @@ def _has_own(protocol: Protocol[Any, Any, Any], name: str) -> bool:
     return getattr(getattr(protocol, name), "__func__", None) is not getattr(Protocol, name)
 
 
+def has_purge(protocol: Protocol[Any, Any, Any]) -> bool:
+    """Whether the protocol takes unsent messages back itself."""
+    return _has_own(protocol, "purge")
+
+
 def choose_handler(
     protocol: Protocol[SendT, ReceiveT, ContextT],
     handler: Handler[SendT, ReceiveT, ContextT] | None,

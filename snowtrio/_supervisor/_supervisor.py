@@ -17,7 +17,7 @@ import trio
 from typing_extensions import TypeVar
 
 from .._connection import Cause, Connection, Life, MemoryBudget, TokenBucket
-from .._protocol import Protocol, is_departure
+from .._protocol import Protocol, has_purge, is_departure
 from .._side import Side
 from .._transport import BufferedStream, Transport
 from ._drain import Drain, DrainReport, DrainTimeouts, Phase
@@ -228,7 +228,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
     ) -> None:
         self._tally.messages_unsent += len(unsent)
         if unsent:
-            if type(self.protocol).purge is Protocol.purge and self._log_limit.allows():
+            if not has_purge(self.protocol) and self._log_limit.allows():
                 peer = member.connection.peer_address
                 self._logger.warning("%d messages to %s were not sent", len(unsent), peer)
             try:
