@@ -18,6 +18,10 @@ SendT = TypeVar("SendT")
 
 logger = logging.getLogger("snowtrio.client")
 
+# All outboxes of a pool together hold so much that a task which only sends would keep the others
+# waiting for too long before it came to a full one: so it meets a checkpoint once in so many sends.
+TURN = 256
+
 
 class Sender(Generic[SendT]):
     """Brings messages to connections, and to others where those break.
@@ -31,12 +35,16 @@ class Sender(Generic[SendT]):
         self._pool = pool
         self._limits = limits
         self._moving = 0
+        self._sends = 0
         self.moved = 0
         """Messages of dead connections that another one accepted."""
 
     async def send(self, message: SendT) -> None:
         """Have the least busy connection accept a message; see `Client.send`."""
         retries = Retries(self._pool, self._limits)
+        self._sends += 1
+        if self._sends % TURN == 0:
+            await trio.lowlevel.checkpoint()
         while True:
             member = await self._pool.acquire()
             try:
