@@ -188,18 +188,9 @@ class Writer(Generic[SendT]):
             self._hand_to_task(opened)
             return
         self._sent_this_turn = True
-        self.outbox.seal()
-        while opened.chunks:
-            view = opened.gather()
-            try:
-                taken = self._transport.send_nowait(view) if view else 0
-            except trio.BrokenResourceError as error:
-                self._lost(error)
-                return
-            self._advance(taken)
-            if taken < len(view):
-                self._hand_to_task(opened)
-                return
+        self._offer(self.outbox.seal())
+        if opened.chunks:
+            self._hand_to_task(opened)
 
     def _make_room(self) -> None:
         """Offer the kernel what has gathered, for a task that has not let the writer run.
@@ -209,16 +200,22 @@ class Writer(Generic[SendT]):
         if self.outbox.in_flight or not self.outbox.gathering or self.refusal is not None:
             return
         batch = self.outbox.seal()
+        self._offer(batch)
+        self.outbox.reopen(batch)
+
+    def _offer(self, batch: Batch[SendT]) -> None:
+        """Give the kernel as much of the sealed batch as it takes without waiting."""
+        if not batch.chunks:
+            self._advance(0)  # `_make_room` was faster, and nothing of it is left.
         try:
             while batch.chunks:
                 view = batch.gather()
                 taken = self._transport.send_nowait(view) if view else 0
                 self._advance(taken)
                 if taken < len(view):
-                    break
+                    return
         except trio.BrokenResourceError as error:
             self._lost(error)
-        self.outbox.reopen(batch)
 
     def _hand_to_task(self, opened: Batch[SendT] | None) -> None:
         """Have the writer send a batch that was opened just now.

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import trio
 
-from snowtrio import Connection, ConnectionLimits, LineCodec, ServerLimits, serve_tcp
+from snowtrio import (
+    Connection,
+    ConnectionLimits,
+    LineCodec,
+    LocalProtocolError,
+    ServerLimits,
+    serve_tcp,
+)
 
 from ..serving import read_all
 
@@ -25,6 +34,36 @@ async def test_many_messages_in_one_pass_of_the_run_loop() -> None:
             lines = (await read_all(stream)).split()
         assert lines == [b"%d" % number for number in range(5000)]
         await server.drain()
+
+
+async def test_messages_that_are_sent_while_a_batch_is_made() -> None:
+    """S13, B1: what the kernel took of an unfinished batch does not hold up what follows."""
+
+    async def mix(connection: Connection[bytes]) -> None:
+        await connection.send_batch(made_on_the_way(connection))
+        await connection.send(b"last")
+        await connection.flush()
+        assert connection.pending == 0
+
+    limits = ServerLimits(max_outbox_messages=4)
+    async with trio.open_nursery() as nursery:
+
+        async def serve(task_status: trio.TaskStatus[object]) -> None:
+            await serve_tcp(mix, LineCodec(), 0, limits=limits, task_status=task_status)
+
+        server = await nursery.start(serve)
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            lines = (await read_all(stream)).split()
+        assert lines == [b"first", *[b"%d" % number for number in range(3)], b"last"]
+        await server.drain()
+
+
+def made_on_the_way(connection: Connection[bytes]) -> Iterator[bytes]:
+    yield b"first"
+    for number in range(3):
+        connection.send_nowait(b"%d" % number)
+    with pytest.raises(LocalProtocolError):  # The outbox is full: the kernel gets it all first.
+        connection.send_nowait(b"two\nlines")
 
 
 def send_without_end(connection: Connection[bytes]) -> None:
