@@ -7,18 +7,22 @@ that a frame which arrives byte by byte is looked at once, not once for each byt
 
 from __future__ import annotations
 
+# From here on it is cheaper to make a view of a part than to cut the part out and copy it again.
+_LARGE = 4096
+
 
 class ReceiveBuffer:
     """Bytes in the order in which they came, taken from the front.
 
-    A ``bytearray`` underneath: cutting from its front is cheap (the interpreter moves the start,
-    not the bytes), and appending is amortised.
+    What one read brought is mostly taken whole, so it is kept as it is, and goes on as it is.
+    Underneath is a ``bytearray`` only where a frame is left in parts: cutting from its front is
+    cheap (the interpreter moves the start, not the bytes), and appending is amortised.
     """
 
     __slots__ = ("_data", "_needle", "_paused", "_searched")
 
     def __init__(self, data: bytes = b"") -> None:
-        self._data = bytearray(data)
+        self._data: bytes | bytearray = data
         self._needle: bytes = b""
         self._searched = 0
         self._paused = False
@@ -34,11 +38,16 @@ class ReceiveBuffer:
 
     def append(self, data: bytes) -> None:
         """Add bytes at the end."""
-        self._data += data
+        if not self._data:
+            self._data = bytes(data)  # copied only if it is something else
+        else:
+            if isinstance(self._data, bytes):
+                self._data = bytearray(self._data)
+            self._data += data
 
     def peek(self, size: int, offset: int = 0) -> bytes:
         """Return up to `size` bytes from `offset` on, and leave them where they are."""
-        return bytes(self._data[offset : offset + size])
+        return _cut_out(self._data, offset, offset + size)
 
     def shift(self, size: int) -> None:
         """Drop the first `size` bytes and keep the rest.
@@ -48,6 +57,12 @@ class ReceiveBuffer:
         """
         if not 0 <= size <= len(self._data):
             raise ValueError(f"cannot shift {size} bytes: the buffer holds {len(self._data)}")
+        if size == len(self._data):
+            self._data = b""
+            self._searched = 0
+            return
+        if isinstance(self._data, bytes):
+            self._data = bytearray(self._data)
         del self._data[:size]
         self._searched = max(0, self._searched - size)
 
@@ -57,7 +72,7 @@ class ReceiveBuffer:
         Raises:
             ValueError: there are not that many bytes; nothing was taken.
         """
-        taken = bytes(self._data[:size])
+        taken = _cut_out(self._data, 0, size)
         self.shift(size)
         return taken
 
@@ -82,7 +97,7 @@ class ReceiveBuffer:
         index = self.find(delimiter)
         if index == -1:
             return None
-        taken = bytes(self._data[:index])
+        taken = _cut_out(self._data, 0, index)
         self.shift(index + len(delimiter))
         return taken
 
@@ -93,9 +108,13 @@ class ReceiveBuffer:
         delimiter that can overlap itself, as ``--`` does in ``---``: the last one from the right is
         not where frames end that are counted from the left.
         """
+        data = self._data
+        if isinstance(data, bytes) and data.endswith(delimiter):
+            self._data, self._searched = b"", 0
+            return data
         if self.find(delimiter) == -1:
             return b""
-        return self.take(self._data.rindex(delimiter) + len(delimiter))
+        return self.take(data.rindex(delimiter) + len(delimiter))
 
     @property
     def paused(self) -> bool:
@@ -113,3 +132,12 @@ class ReceiveBuffer:
     def resume(self) -> None:
         """Let decoding go on; ``connection.switch`` calls it."""
         self._paused = False
+
+
+def _cut_out(data: bytes | bytearray, start: int, end: int) -> bytes:
+    if isinstance(data, bytes):
+        return data[start:end]
+    if end - start < _LARGE:
+        return bytes(data[start:end])
+    with memoryview(data) as view:
+        return bytes(view[start:end])

@@ -22,8 +22,8 @@ Put it through `snowtrio.testing.check_codec` and it is done.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Generic
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
@@ -76,13 +76,32 @@ class Codec(ABC, Generic[SendT_contra, ReceiveT_co]):
             LocalProtocolError: the message cannot be sent; a coder with state leaves it as it was.
         """
 
+    def encode_batch(self, messages: Sequence[SendT_contra]) -> bytes | None:
+        """Return the bytes of many messages, joined, or None to have `encode` asked for each.
+
+        For coders without state that can check and frame many messages for less than one by one.
+        It gives what `encode` gives for them, which may be called for the same messages again. None
+        where one of them cannot be sent: `encode` then says which one and why. A subclass that
+        overrides `encode` alone does not inherit it.
+
+        Parameters:
+            messages: at least one.
+        """
+        return None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "encode" in cls.__dict__ and "encode_batch" not in cls.__dict__:
+            # What a base class does for many at once would pass the new `encode` by.
+            cls.encode_batch = Codec.encode_batch  # type: ignore[method-assign]
+
     @abstractmethod
     def decode(self, buffer: ReceiveBuffer) -> Iterable[ReceiveT_co]:
         """Take every whole frame from the front of `buffer`, and leave the rest in it.
 
-        Mostly a generator. It is always run to its end before more bytes are added, though not
-        always at once: with a full inbox the connection resumes it later. Each message must have
-        left the buffer by the time it is given.
+        Mostly a generator, or a list, which is the caller's from then on. It is always run to its
+        end before more bytes are added, though not always at once: with a full inbox the connection
+        resumes it later. Each message must have left the buffer by the time it is given.
 
         Raises:
             RemoteProtocolError: the connection ends; messages given before are still delivered.

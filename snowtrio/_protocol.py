@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import logging
-import types
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeAlias, cast
 
 import trio
@@ -13,15 +11,13 @@ from typing_extensions import TypeVar
 
 from ._codec import Codec
 from ._connection import Connection
-from ._errors import SkippedMessageError, SnowtrioError
+from ._errors import SnowtrioError
 from ._side import Side
 from ._transport import BufferedStream
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
-
-logger = logging.getLogger("snowtrio.protocol")
 
 _DEPARTURES = (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -167,31 +163,9 @@ def _answering(
     """Return a coroutine handler that answers each message with what a plain function returns."""
 
     async def handle(connection: Connection[SendT, ReceiveT, ContextT]) -> None:
-        while True:
-            try:
-                batch = await connection.receive_batch()
-            except trio.EndOfChannel:
-                return
-            except SkippedMessageError as error:
-                logger.debug("skipped a message of %s: %s", connection.peer_address, error)
-            else:
-                await connection.send_batch(_answers(function, connection, batch))
+        await connection.answer(function)
 
     return handle
-
-
-def _answers(
-    function: FunctionHandler[SendT, ReceiveT, ContextT],
-    connection: Connection[SendT, ReceiveT, ContextT],
-    batch: list[ReceiveT],
-) -> Iterator[SendT]:
-    for message in batch:
-        answer = function(connection, message)
-        if isinstance(answer, types.CoroutineType):
-            answer.close()
-            raise TypeError(f"{function!r} returned a coroutine: declare the handler async def")
-        if answer is not None:
-            yield answer
 
 
 def is_departure(error: BaseException) -> bool:

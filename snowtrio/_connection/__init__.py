@@ -10,9 +10,9 @@ from ._connection import Connection
 from ._ending import Cause, Ending
 from ._life import Life, cause_of
 from ._limits import ConnectionLimits
+from ._losses import again
 from ._rate import TokenBucket
 from ._statistics import ConnectionStatistics
-from ._writer import again
 
 __all__ = [
     "Cause",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Generic
 
 import trio
@@ -12,6 +12,7 @@ from .._codec import Codec
 from .._errors import ConnectionClosedError, LocalProtocolError
 from .._side import Side
 from .._transport import Address
+from ._answering import Answering
 from ._ending import Cause, Ending
 from ._life import Life
 from ._statistics import ConnectionStatistics
@@ -36,11 +37,21 @@ class Connection(
     sends, still meets one at least once a batch or once a full outbox.
     """
 
-    __slots__ = ("__weakref__", "_context", "_eof_sent", "_life", "_reader", "_side", "_writer")
+    __slots__ = (
+        "__weakref__",
+        "_context",
+        "_eof_sent",
+        "_inbox",
+        "_life",
+        "_reader",
+        "_side",
+        "_writer",
+    )
 
     def __init__(self, life: Life[SendT, ReceiveT], side: Side, context: ContextT) -> None:
         self._life = life
         self._reader = life.reader
+        self._inbox = life.reader.inbox
         self._writer = life.writer
         self._side = side
         self._context = context
@@ -97,7 +108,10 @@ class Connection(
             ConnectionLostError: the connection is broken; the message was not accepted.
             ConnectionClosedError: our side closed it; the message was not accepted.
         """
-        await self._writer.send(value, answering=bool(self._reader.ready))
+        writer = self._writer
+        if not writer.has_room():
+            await writer.wait_for_room()
+        writer.accept(value, answering=bool(self._inbox.ready))
 
     def send_nowait(self, message: SendT) -> None:
         """Accept a message if there is room for it.
@@ -106,7 +120,7 @@ class Connection(
             trio.WouldBlock: the outbox is full; nothing was accepted.
             SnowtrioError: as `send`.
         """
-        self._writer.send_nowait(message, answering=bool(self._reader.ready))
+        self._writer.accept_nowait(message, answering=bool(self._inbox.ready))
 
     async def send_batch(self, messages: Iterable[SendT]) -> None:
         """Accept many messages in order and send them together (row B1).
@@ -159,34 +173,60 @@ class Connection(
             ConnectionClosedError: our side closed it.
             trio.BusyResourceError: another task is receiving.
         """
-        reader = self._reader
-        if not reader.ready:
+        inbox = self._inbox
+        if not inbox.ready:
             self._writer.new_turn()
-            await reader.take_batch()
-        return reader.ready.pop()
+            await inbox.take_batch()
+        return inbox.ready.pop()
 
     async def __anext__(self) -> ReceiveT:
         # As `receive`, without a call in between: a coroutine less for each message.
-        reader = self._reader
-        if not reader.ready:
+        inbox = self._inbox
+        if not inbox.ready:
             self._writer.new_turn()
             try:
-                await reader.take_batch()
+                await inbox.take_batch()
             except trio.EndOfChannel:
                 raise StopAsyncIteration from None
-        return reader.ready.pop()
+        return inbox.ready.pop()
 
     async def receive_batch(self) -> list[ReceiveT]:
         """Return everything that is there, at least one message (row B1); raises as `receive`."""
-        reader = self._reader
-        if not reader.ready:
+        inbox = self._inbox
+        if not inbox.ready:
             self._writer.new_turn()
-            await reader.take_batch()
-        return reader.take_ready()
+            await inbox.take_batch()
+        return inbox.take_ready()
 
     def batches(self) -> AsyncIterator[list[ReceiveT]]:
         """Iterate over batches until the peer ends its input; may be left at any batch."""
         return _Batches(self)
+
+    async def answer(
+        self, function: Callable[[Connection[SendT, ReceiveT, ContextT], ReceiveT], SendT | None]
+    ) -> None:
+        """Answer messages with what a plain function returns, until the peer ends its input.
+
+        The function is called with the connection and a message where that was decoded, with no
+        task woken in between, and in the context variables of the caller: the fastest way to serve,
+        and what a plain function given as a handler comes to. What it returns is sent in order,
+        unless it is None; it may also use ``send_nowait``. While the outbox is full it is not
+        called, and no more is read; answers to at most 32 messages are made ahead.
+
+        It holds up everything else, so it must not take long. A checkpoint only where it waits.
+        Cancelled, answers that the outbox had no room for are lost.
+
+        Raises:
+            ConnectionLostError: the connection broke.
+            ConnectionClosedError: our side closed it.
+            trio.BusyResourceError: another task is receiving.
+            Exception: what the function raised; the answers before that have been accepted.
+        """
+        answering = Answering(function, self, self._writer, self._inbox.interrupt)
+        try:
+            await self._reader.answer(answering)
+        except trio.EndOfChannel:
+            return
 
     def stop_receiving(self) -> None:
         """Read no more: `receive` gives what has been decoded, then `trio.EndOfChannel`.

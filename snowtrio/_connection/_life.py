@@ -311,6 +311,7 @@ class Life(Generic[SendT, ReceiveT]):
         outbox = self.writer.outbox
         return ConnectionStatistics(
             **attrs.asdict(self._counters),
+            messages_accepted=self.writer.accepted,
             outbox_messages=outbox.count,
             outbox_bytes=outbox.size,
             outbox_peak=outbox.peak,
@@ -322,7 +323,7 @@ class Life(Generic[SendT, ReceiveT]):
         """Messages accepted for which none has come back, if each is answered by one."""
         counters = self._counters
         answers = counters.messages_received + counters.messages_skipped
-        return max(0, counters.messages_accepted - answers)
+        return max(0, self.writer.accepted - answers)
 
     @property
     def activity(self) -> tuple[int, int]:

@@ -20,29 +20,46 @@ _GATHER = 256 * 1024
 class Batch(Generic[SendT]):
     """Messages that leave together, with their bytes."""
 
-    __slots__ = ("chunks", "messages", "taken")
+    __slots__ = ("chunks", "messages", "size", "taken")
 
     def __init__(self) -> None:
         self.messages: deque[SendT] = deque()
         self.chunks: deque[bytes] = deque()
+        self.size = 0
+        """Bytes that the kernel does not have."""
         self.taken = 0
         """How much of the first chunk the kernel has."""
 
-    def gather(self) -> memoryview:
+    def gather(self) -> bytes | memoryview:
         """Return the next bytes to send, joined up to a bound."""
-        if len(self.chunks) == 1:
-            return memoryview(self.chunks[0])[self.taken :]
+        chunks = self.chunks
+        if len(chunks) == 1:
+            data = chunks[0]
+        elif self.size <= _GATHER:
+            data = b"".join(chunks)
+        else:
+            data = b"".join(self._first_chunks())
+        return memoryview(data)[self.taken :] if self.taken else data
+
+    def _first_chunks(self) -> list[bytes]:
         size = 0
-        joined: list[bytes] = []
+        first: list[bytes] = []
         for chunk in self.chunks:
-            if joined and size + len(chunk) > _GATHER:
+            if first and size + len(chunk) > _GATHER:
                 break
-            joined.append(chunk)
+            first.append(chunk)
             size += len(chunk)
-        return memoryview(b"".join(joined))[self.taken :]
+        return first
 
     def advance(self, size: int) -> int:
         """Note that the kernel took `size` bytes more; return how many messages that completed."""
+        self.size -= size
+        if not self.size:  # as it nearly always is
+            completed = len(self.messages)
+            self.messages.clear()
+            self.chunks.clear()
+            self.taken = 0
+            return completed
         self.taken += size
         completed = 0
         # Messages without bytes are done when those before them are.
@@ -61,7 +78,16 @@ class Outbox(Generic[SendT]):
         max_bytes: no room above so many bytes.
     """
 
-    __slots__ = ("_open", "_sealed", "count", "max_bytes", "max_messages", "peak", "size")
+    __slots__ = (
+        "_open",
+        "_peak",
+        "_sealed",
+        "count",
+        "given_up",
+        "max_bytes",
+        "max_messages",
+        "size",
+    )
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self.max_messages = max_messages
@@ -70,10 +96,16 @@ class Outbox(Generic[SendT]):
         """Messages that the kernel does not have whole."""
         self.size = 0
         """Bytes that the kernel does not have."""
-        self.peak = 0
-        """The most messages there have been at a time."""
+        self.given_up = 0
+        """Messages that were in it when it was emptied."""
+        self._peak = 0
         self._open: Batch[SendT] | None = None
         self._sealed: Batch[SendT] | None = None
+
+    @property
+    def peak(self) -> int:
+        """The most messages there have been at a time."""
+        return max(self._peak, self.count)
 
     @property
     def in_flight(self) -> bool:
@@ -85,15 +117,16 @@ class Outbox(Generic[SendT]):
 
         Returns the batch if it was opened for this message: the writer has to be told of it.
         """
+        batch, opened = self._open, None
+        if batch is None:
+            batch = opened = self._open = Batch()
+            batch.taken = taken
+        size = len(data) - taken
+        batch.messages.append(message)
+        batch.chunks.append(data)
+        batch.size += size
+        self.size += size
         self.count += 1
-        self.size += len(data) - taken
-        self.peak = max(self.peak, self.count)
-        opened = None
-        if self._open is None:
-            opened = self._open = Batch()
-            opened.taken = taken
-        self._open.messages.append(message)
-        self._open.chunks.append(data)
         return opened
 
     def seal(self) -> Batch[SendT]:
@@ -116,6 +149,8 @@ class Outbox(Generic[SendT]):
         """Note that the kernel took `size` bytes of the sealed batch; return messages completed."""
         assert self._sealed is not None
         completed = self._sealed.advance(size)
+        if self.count > self._peak:
+            self._peak = self.count
         self.count -= completed
         self.size -= size
         if not self._sealed.chunks:
@@ -138,5 +173,7 @@ class Outbox(Generic[SendT]):
                     (in_doubt if reached > 0 else unsent).append(message)
                     reached -= len(data)
         self._open = self._sealed = None
+        self._peak = self.peak
+        self.given_up += self.count
         self.count = self.size = 0
         return in_doubt, unsent

@@ -1,34 +1,32 @@
-"""The reading half of a connection: the task that reads ahead, the inbox, and its receiver.
+"""The reading half of a connection: bytes from the transport, batches to the receiver.
 
-One read, one decode, one channel item: the batch is the unit. The channel has no room of its own,
-so the reader holds at most the batch that it waits to hand over, while the receiver works through
-the one before; together they are what ``max_inbox_messages`` bounds.
+One read, one decode, one hand-over: the batch is the unit. A socket among many is watched by the
+notifier, which calls `Reader.on_readable` when something has come: that reads, decodes and hands
+over on the spot while the task is parked. Whatever has to be waited for, a receiver that is away, a
+rate, the end of input, is left to the task; so is all reading where nothing watches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from itertools import islice
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 import trio
 
 from .._buffer import ReceiveBuffer
 from .._codec import Codec
-from .._errors import (
-    ConnectionClosedError,
-    RemoteProtocolError,
-    SkippedMessageError,
-    StalledError,
-    TruncatedError,
-)
+from .._errors import RemoteProtocolError, SkippedMessageError, StalledError, TruncatedError
 from .._transport import Transport
+from ._answering import Answering
 from ._budget import Share
 from ._changes import Changes
+from ._decoder import Decoder
+from ._inbox import Inbox, Item
 from ._limits import ConnectionLimits
+from ._losses import as_lost
 from ._rate import TokenBucket
+from ._slot import Slot
 from ._statistics import Counters
-from ._writer import again, as_lost
 
 ReceiveT = TypeVar("ReceiveT")
 
@@ -52,28 +50,27 @@ class Reader(Generic[ReceiveT]):
     __slots__ = (
         "_bucket",
         "_changes",
+        "_charged",
         "_closed",
-        "_coder",
         "_counters",
+        "_decoder",
         "_delay",
-        "_deliver",
-        "_in_hand",
-        "_inbox",
+        "_left",
         "_limits",
         "_on_eof",
         "_on_loss",
-        "_receiving",
         "_scope",
         "_share",
-        "_switches",
+        "_slot",
+        "_target",
         "_transport",
         "_waiting",
         "buffer",
         "done",
         "eof",
         "error",
+        "inbox",
         "on_progress",
-        "ready",
     )
 
     def __init__(
@@ -91,9 +88,7 @@ class Reader(Generic[ReceiveT]):
         on_loss: Callable[[Exception], None],
     ) -> None:
         self.buffer = buffer
-        self.ready: list[ReceiveT] = []
-        """What the receiver has taken out of the channel and not looked at yet, the next one last:
-        an idle list costs a tenth of an idle queue."""
+        self.inbox: Inbox[ReceiveT] = Inbox()
         self.error: Exception | None = None
         """What ended the input, None for a clean end."""
         self.eof = False
@@ -102,71 +97,22 @@ class Reader(Generic[ReceiveT]):
         self.done = False
         """Whether the task has ended."""
         self._transport = transport
-        self._coder = coder
+        self._decoder: Decoder[ReceiveT] = Decoder(coder, buffer, limits.max_inbox_messages // 2)
+        self._target: Inbox[ReceiveT] | Answering[Any, ReceiveT] = self.inbox
         self._limits = limits
         self._counters = counters
         self._share = share
+        self._charged = len(buffer)
         self._bucket = bucket
+        self._delay = 0.0
         self._on_eof = on_eof
         self._on_loss = on_loss
-        self._switches = 0
         self._changes = changes
         self._waiting: trio.CancelScope | None = None
-        self._delay = 0.0
-        self._deliver: trio.MemorySendChannel[list[ReceiveT] | Exception]
-        self._inbox: trio.MemoryReceiveChannel[list[ReceiveT] | Exception]
-        self._deliver, self._inbox = trio.open_memory_channel(0)
-        self._in_hand: list[ReceiveT] | Exception | None = None
-        self._receiving = False
+        self._slot: Slot[bytes | Exception | None] = Slot()
+        self._left: Item[ReceiveT] | None = None
         self._scope = trio.CancelScope()
         self._closed = False
-
-    # The receiver
-
-    async def take_batch(self) -> None:
-        """Wait until there is something in `ready`."""
-        if self._receiving:
-            raise trio.BusyResourceError("another task is receiving from this connection")
-        self._receiving = True
-        try:
-            item: list[ReceiveT] | Exception | None
-            try:
-                item = self._inbox.receive_nowait()
-            except trio.WouldBlock:
-                item = await self._inbox.receive()
-        except trio.EndOfChannel:
-            item, self._in_hand = self._in_hand, None
-        except trio.ClosedResourceError:
-            raise ConnectionClosedError("this side closed the connection") from None
-        finally:
-            self._receiving = False
-        if item is None:
-            raise self._end()
-        if isinstance(item, Exception):
-            raise item
-        item.reverse()
-        self.ready = item
-
-    def take_ready(self) -> list[ReceiveT]:
-        """Return all that is in `ready`, in order."""
-        batch, self.ready = self.ready, []
-        batch.reverse()
-        return batch
-
-    def _end(self) -> Exception:
-        """Return what says that no more comes; the same however often it is asked."""
-        if self.error is None:
-            return trio.EndOfChannel("the peer has ended its input")
-        return again(self.error)
-
-    def switch(self, coder: Codec[Any, ReceiveT]) -> None:
-        """Decode what has not been decoded with another coder, from here on."""
-        self._coder = coder
-        self._switches += 1
-        self.buffer.resume()
-        self._changes.note()
-        if self._waiting is not None:
-            self._waiting.cancel(reason="the bytes that are left are another codec's")
 
     # The task
 
@@ -174,16 +120,11 @@ class Reader(Generic[ReceiveT]):
         """Read until the end of input, an error, or `stop`."""
         try:
             with self._scope:
-                if self.buffer:
-                    await self._decode()
-                try:
-                    while (data := await self._next_bytes()) != b"":
-                        await self._take(data)
-                except TruncatedError:
-                    if self.buffer or not self._coder.ends_itself:
-                        raise
+                await self._deliver()
+                await self._read_all()
                 self._at_eof()
-                await self._deliver_all(self._coder.decode_eof(self.buffer))
+                self._decoder.feed_eof()
+                await self._deliver()
         except trio.Cancelled:
             self.close()  # Cut: nobody is to take this for the peer's end of input.
             raise
@@ -191,9 +132,22 @@ class Reader(Generic[ReceiveT]):
             if not self._closed:  # Otherwise the error is that nobody takes anything any more.
                 self._failed(error)
         finally:
-            self._deliver.close()
+            self._transport.unwatch()
+            self.inbox.end(self.error or trio.EndOfChannel("the peer has ended its input"))
             self.done = True
             self._changes.note()
+
+    async def _read_all(self) -> None:
+        try:
+            while (data := await self._next_bytes()) != b"":
+                if isinstance(data, Exception):
+                    raise data
+                if data:
+                    self._took(data)
+                await self._deliver()
+        except TruncatedError:
+            if self.buffer or not self._decoder.coder.ends_itself:
+                raise
 
     def _failed(self, error: Exception) -> None:
         self.error = error
@@ -209,91 +163,68 @@ class Reader(Generic[ReceiveT]):
         self.eof = True
         self._on_eof()
 
-    async def _take(self, data: bytes | None) -> None:
-        """Decode what a read brought; None decodes what was left over."""
-        if data:
-            self.buffer.append(data)
-            self._counters.reads += 1
-            self._counters.bytes_received += len(data)
-            if self._share is not None:
-                self._share.charge(len(data))
-            if self._bucket is not None:
-                self._delay = self._bucket.spend(len(data), trio.current_time())
-        await self._decode()
+    async def _deliver(self) -> None:
+        """Decode and hand over all that is there, waiting for the receiver where it is away."""
+        while True:
+            while (item := self._left or self._next_item()) is not None:
+                self._left = None
+                if not self._target.put_nowait(item):
+                    await self._target.finish(item)
+            self._settle()
+            if not self.buffer.paused:
+                break
+            await self._changes.wait_until(lambda: not self.buffer.paused)
 
-    def _next_bytes(self) -> Awaitable[bytes | None]:
+    # Bytes
+
+    def _next_bytes(self) -> Awaitable[bytes | Exception | None]:
         """Return what waits for bytes: where nothing can hold it back, the transport itself.
 
         An idle connection is one that waits here, and each coroutine that it waits in costs memory.
+        None comes where there are no new bytes, but something to deliver.
         """
-        if self.buffer or self._share is not None or self._bucket is not None:
-            return self._read()
+        if not self._may_read():
+            return self._pause()
+        if self._transport.watch(self.on_readable):
+            return self._slot.wait()
+        if self.buffer:
+            return self._read_unless_switched()
         return self._transport.receive_some(self._limits.receive_size)
 
-    async def _read(self) -> bytes | None:
+    async def _read_unless_switched(self) -> bytes | None:
         """Wait for bytes; None where those that are there have become another codec's meanwhile."""
-        if not self.buffer:
-            return await self._read_when_allowed()
         with trio.CancelScope() as self._waiting:
-            return await self._read_when_allowed()
+            return await self._transport.receive_some(self._limits.receive_size)
         return None
 
-    async def _read_when_allowed(self) -> bytes:
+    def _took(self, data: bytes) -> None:
+        self._decoder.feed(data)
+        counters = self._counters
+        counters.reads += 1
+        counters.bytes_received += len(data)
+        if self._share is not None:
+            self._settle()
+        if self._bucket is not None:
+            self._delay = self._bucket.spend(len(data), trio.current_time())
+
+    def _settle(self) -> None:
+        """Charge the budget for what is in the buffer now."""
+        if self._share is not None:
+            self._share.charge(len(self.buffer) - self._charged)
+            self._charged = len(self.buffer)
+
+    def _may_read(self) -> bool:
+        """Whether neither a rate nor the memory budget puts the next read off."""
+        return self._delay == 0.0 and (self._share is None or self._share.allows)
+
+    async def _pause(self) -> None:
+        """Wait until reading may go on."""
         if self._delay > 0:
             self._counters.rate_limited += 1
             await trio.sleep(self._delay)
             self._delay = 0.0
         if self._share is not None and not self._share.allows:
             await self._wait_for_memory(self._share)
-        return await self._transport.receive_some(self._limits.receive_size)
-
-    async def _decode(self) -> None:
-        """Decode what is there, with a new coder too if the old one is replaced on the way."""
-        before = len(self.buffer)
-        while True:
-            switches = self._switches
-            try:
-                await self._deliver_all(self._coder.decode(self.buffer))
-            except SkippedMessageError as error:
-                self._counters.messages_skipped += 1
-                await self._hand_over(error)
-                continue
-            if self.buffer.paused:
-                await self._changes.wait_until(lambda: not self.buffer.paused)
-            elif self._switches == switches:
-                break
-        if self._share is not None:
-            self._share.charge(len(self.buffer) - before)
-
-    async def _deliver_all(self, messages: Iterable[ReceiveT]) -> None:
-        """Hand over in batches; what was decoded before an error is delivered before it."""
-        decoding = iter(messages)
-        size = self._limits.max_inbox_messages // 2
-        failure: Exception | None = None
-        more = True
-        while more and failure is None:
-            batch: list[ReceiveT] = []
-            try:
-                batch.extend(islice(decoding, size))
-            except Exception as error:  # raised again below, after the batch
-                failure = error
-            more = len(batch) == size
-            if batch:
-                self._counters.batches_received += 1
-                self._counters.messages_received += len(batch)
-                if self.on_progress is not None:
-                    self.on_progress()
-                await self._hand_over(batch)
-        if failure is not None:
-            raise failure
-
-    async def _hand_over(self, item: list[ReceiveT] | Exception) -> None:
-        try:
-            self._deliver.send_nowait(item)
-        except trio.WouldBlock:
-            self._in_hand = item  # Stopped while it waits, it is still the receiver's.
-            await self._deliver.send(item)
-            self._in_hand = None
 
     async def _wait_for_memory(self, share: Share) -> None:
         """Wait for a place in the budget; who holds half a frame for ever must not block it."""
@@ -302,6 +233,77 @@ class Reader(Generic[ReceiveT]):
             await share.wait()
         if scope.cancelled_caught:
             raise StalledError("no memory left in the budget for an unfinished message")
+
+    # In the task's place
+
+    def on_readable(self, watched: bool) -> None:
+        """Read, decode and hand over what is there; leave to the task what has to wait."""
+        if not self._slot.waiting:
+            return
+        try:
+            if not (watched and self._may_read()):
+                self._leave()
+                return
+            data = self._transport.receive_nowait(self._limits.receive_size)
+            if not data:
+                self._leave(data)
+                return
+            self._took(data)
+            self._deliver_nowait()
+        except Exception as error:  # the task knows what to do with it
+            self._leave(error)
+
+    def _deliver_nowait(self) -> None:
+        while self._slot.waiting and (item := self._next_item()) is not None:
+            if not self._target.put_nowait(item):
+                self._left = item
+                self._leave()
+                return
+        self._settle()
+        if self.buffer.paused:
+            self._leave()
+
+    def _leave(self, what: bytes | Exception | None = None) -> None:
+        """Have the task go on from here."""
+        if self._slot.waiting:
+            self._transport.unwatch()
+            self._slot.put(what)
+
+    def _next_item(self) -> Item[ReceiveT] | None:
+        item = self._decoder.next_batch()
+        if isinstance(item, list):
+            self._counters.batches_received += 1
+            self._counters.messages_received += len(item)
+            if self.on_progress is not None:
+                self.on_progress()
+        elif item is not None:
+            self._counters.messages_skipped += 1
+        return item
+
+    # From elsewhere
+
+    def switch(self, coder: Codec[Any, ReceiveT]) -> None:
+        """Decode what has not been decoded with another coder, from here on."""
+        self._decoder.switch(coder)
+        self._changes.note()
+        if self.buffer:
+            self._leave()
+        if self._waiting is not None:
+            self._waiting.cancel(reason="the bytes that are left are another codec's")
+
+    async def answer(self, answering: Answering[Any, ReceiveT]) -> None:
+        """Have messages answered rather than received, until the end of input."""
+        while (item := self.inbox.take_nowait()) is not None:
+            if not isinstance(item, SkippedMessageError):
+                await answering.answer_here(item)
+        self._target = answering
+        try:
+            await self.inbox.take_batch()
+        except trio.EndOfChannel:
+            await answering.answer_rest()
+            raise
+        finally:
+            self._target = self.inbox
 
     async def wait_done(self) -> None:
         """Wait until the task has ended."""
@@ -328,6 +330,5 @@ class Reader(Generic[ReceiveT]):
     def close(self) -> None:
         """Read no more and deliver no more; a receiver that waits is told at once."""
         self._closed = True
-        self.ready = []
-        self._inbox.close()
+        self.inbox.close()
         self.stop("the connection is closing")

@@ -12,7 +12,6 @@ class Counters:
     bytes_received: int = 0
     bytes_sent: int = 0
     messages_received: int = 0
-    messages_accepted: int = 0
     messages_sent: int = 0
     reads: int = 0
     writes: int = 0

@@ -8,17 +8,17 @@ runs on the next pass of the run loop and takes all that has gathered by then in
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import trio
 
 from .._codec import Codec
-from .._errors import ConnectionClosedError, ConnectionLostError
+from .._errors import ConnectionClosedError
 from .._transport import Transport
 from ._budget import Share
 from ._changes import Changes
+from ._losses import again, as_lost
 from ._outbox import Batch, Outbox
 from ._statistics import Counters
 
@@ -45,10 +45,13 @@ class Writer(Generic[SendT]):
         "_on_loss",
         "_post",
         "_posted",
+        "_restricted",
         "_sent_this_turn",
         "_share",
         "_transport",
         "_turns",
+        "_unposted",
+        "ahead",
         "coder",
         "done",
         "lost",
@@ -69,6 +72,8 @@ class Writer(Generic[SendT]):
     ) -> None:
         self.coder = coder
         self.outbox = outbox
+        self.ahead: list[SendT] | None = None
+        """Messages to accept before any other: a plain function's answers, while it is called."""
         self._abandoned = False
         self.refusal: Exception | None = None
         """Why nothing more is accepted, once that is so."""
@@ -81,52 +86,123 @@ class Writer(Generic[SendT]):
         self._transport = transport
         self._counters = counters
         self._share = share
+        self._restricted = share is not None
+        """Whether more than the outbox's bounds decides about room: it seldom does."""
         self._on_loss = on_loss
         # At most the batch in flight that `_push` left over, and the open one.
         self._post: trio.MemorySendChannel[Batch[SendT]]
         self._posted: trio.MemoryReceiveChannel[Batch[SendT]]
         self._post, self._posted = trio.open_memory_channel(2)
+        self._unposted: Batch[SendT] | None = None
+        """The open batch, if the task has not been told of it."""
         self._turns: trio.StrictFIFOLock | None = None
         self._changes = changes
         self._sent_this_turn = False
 
     # Senders
 
-    async def send(self, message: SendT, *, answering: bool) -> None:
-        """Wait for room and accept a message."""
-        if not self._has_room():
-            await self._wait_for_room()
-        self._accept(message, answering=answering)
+    def has_room(self) -> bool:
+        """Whether a message can be accepted without waiting, and nobody waits before it."""
+        outbox = self.outbox
+        if outbox.count >= outbox.max_messages or outbox.size >= outbox.max_bytes:
+            return False
+        return not self._restricted or (
+            self.refusal is None
+            and (self._turns is None or not self._turns.locked())
+            and self._affords()
+        )
 
-    def send_nowait(self, message: SendT, *, answering: bool) -> None:
-        """Accept a message if there is room."""
-        if not self._has_room():
+    def accept(self, message: SendT, *, answering: bool) -> None:
+        """Accept a message for which there is room.
+
+        Parameters:
+            message: what to send.
+            answering: whether there is more to answer, so that it should wait for company.
+
+        Raises:
+            LocalProtocolError: it cannot be encoded.
+            ConnectionLostError: the transport broke.
+        """
+        if self.ahead:
+            self._accept_ahead(self.ahead)
+        data = self.coder.encode(message)
+        outbox = self.outbox
+        taken = 0
+        if not (answering or self._sent_this_turn or outbox.count):
+            taken = self._try_now(data)
+            if taken == len(data):
+                self._counters.messages_sent += 1
+                return
+        opened = outbox.put(message, data, taken)
+        if self._share is not None:
+            self._share.charge(len(data) - taken)
+        if opened is not None:
+            self._unposted = opened
+            self._leave_to_task()
+
+    def accept_nowait(self, message: SendT, *, answering: bool) -> None:
+        """Accept a message if there is room, or can be made; raises also ``trio.WouldBlock``."""
+        if not self.has_room():
             self._make_room()
-            if not self._has_room():
+            if not self.has_room():
                 self._check()
                 raise trio.WouldBlock
-        self._accept(message, answering=answering)
+        self.accept(message, answering=answering)
+
+    def accept_many(self, messages: Sequence[SendT]) -> int:
+        """Accept as many messages as there is room for, in order, and return how many.
+
+        Raises:
+            LocalProtocolError: one cannot be encoded; those before it have been accepted.
+            ConnectionLostError: the transport broke; none was accepted.
+        """
+        first = not (self._sent_this_turn or self.outbox.count) and self.has_room()
+        if first and len(messages) == 1:
+            self.accept(messages[0], answering=False)
+            return 1
+        if first and len(messages) <= self.outbox.max_messages:
+            data = self.coder.encode_batch(messages)
+            if data is not None and len(data) <= self.outbox.max_bytes:
+                self._send_joined(messages, data)
+                return len(messages)
+        accepted = 0
+        try:
+            while accepted < len(messages) and self.has_room():
+                self._gather(messages[accepted])
+                accepted += 1
+        finally:
+            self._push()
+        return accepted
 
     async def send_batch(self, messages: Iterable[SendT]) -> None:
         """Accept messages in order, waiting for room in between."""
-        opened: Batch[SendT] | None = None
+        if isinstance(messages, (list, tuple)):
+            accepted = self.accept_many(messages)
+            messages = messages[accepted:]
         try:
             for message in messages:
-                if not self._has_room():
-                    self._hand_to_task(opened)
-                    opened = None
-                    await self._wait_for_room()
-                data = self.coder.encode(message)
-                self._counters.messages_accepted += 1
-                opened = self._put(message, data) or opened
+                if not self.has_room():
+                    self._leave_to_task()
+                    await self.wait_for_room()
+                self._gather(message)
         finally:
             # A message that cannot be encoded leaves those before it accepted.
-            if opened is not None:
-                self._push(opened)
+            self._push()
+
+    async def wait_for_room(self) -> None:
+        """Wait in line: whoever came first goes on first."""
+        self._check()
+        self._counters.sends_waited += 1
+        if self._turns is None:
+            self._turns = trio.StrictFIFOLock()  # Most connections never need it.
+            self._restricted = True
+        async with self._turns:
+            await self._changes.wait_until(lambda: self._fits() or self.refusal is not None)
+            self._check()
 
     async def flush(self) -> None:
         """Wait until the kernel has all that was accepted before the call."""
-        target = self._counters.messages_accepted
+        target = self.accepted
         await trio.lowlevel.checkpoint()
         await self._changes.wait_until(
             lambda: self._hopeless or self._counters.messages_sent >= target
@@ -147,50 +223,68 @@ class Writer(Generic[SendT]):
         except trio.ClosedResourceError as error:
             raise as_lost(error) from error
 
+    @property
+    def accepted(self) -> int:
+        """Messages accepted so far: each is sent, in the outbox, or was left in it at the end."""
+        return self._counters.messages_sent + self.outbox.count + self.outbox.given_up
+
     def new_turn(self) -> None:
         """Note that the handler took up new input: its next answer may go the short way."""
         self._sent_this_turn = False
 
-    def _accept(self, message: SendT, *, answering: bool) -> None:
-        data = self.coder.encode(message)
-        taken = 0
-        if not (answering or self._sent_this_turn or self.outbox.count):
-            self._sent_this_turn = True
-            taken = self._try_now(data)
-            if taken == len(data):
-                self._counters.messages_accepted += 1
-                self._counters.messages_sent += 1
-                return
-        self._counters.messages_accepted += 1
-        self._hand_to_task(self._put(message, data, taken))
+    def _accept_ahead(self, made: list[SendT]) -> None:
+        for message in made:
+            self._gather(message)
+        made.clear()
 
-    def _put(self, message: SendT, data: bytes, taken: int = 0) -> Batch[SendT] | None:
-        opened = self.outbox.put(message, data, taken)
+    def _gather(self, message: SendT) -> None:
+        """Put a message to those that leave next; `_push` or `_leave_to_task` must follow."""
+        data = self.coder.encode(message)
+        opened = self.outbox.put(message, data)
+        if opened is not None:
+            self._unposted = opened
         if self._share is not None:
-            self._share.charge(len(data) - taken)
-        return opened
+            self._share.charge(len(data))
 
     def _try_now(self, data: bytes) -> int:
+        """Give the kernel what it takes; the other messages of this turn wait for company.
+
+        A task that only sends comes to a full outbox this way, and so to a checkpoint, however
+        fast the peer takes it all.
+        """
+        self._sent_this_turn = True
         try:
             taken = self._transport.send_nowait(data)
         except trio.BrokenResourceError as error:
             raise again(self._lost(error)) from error
-        self._counted(taken)
+        if taken:
+            self._counters.bytes_sent += taken
+            self._counters.writes += 1
         return taken
 
-    def _push(self, opened: Batch[SendT]) -> None:
-        """Send a new batch at once if nothing is before it, and leave the rest to the writer.
-
-        Once a turn, as with single messages: a task that only sends must come to a full outbox, and
-        so to a checkpoint, however fast the peer takes it all.
-        """
-        if self._sent_this_turn or self.outbox.in_flight or self.refusal is not None:
-            self._hand_to_task(opened)
+    def _send_joined(self, messages: Sequence[SendT], data: bytes) -> None:
+        """Send what many messages came to; only what is left of it needs an account."""
+        taken = self._try_now(data)
+        if taken == len(data):
+            self._counters.messages_sent += len(messages)
             return
-        self._sent_this_turn = True
-        self._offer(self.outbox.seal())
-        if opened.chunks:
-            self._hand_to_task(opened)
+        for message in messages:
+            self._gather(message)
+        self.outbox.seal()
+        self._note_taken(taken)
+        self._leave_to_task()
+
+    def _push(self) -> None:
+        """Send what has gathered, at once if nothing is before it; leave the rest to the task."""
+        batch = self._unposted
+        if batch is None:
+            return
+        if not (self._sent_this_turn or self.outbox.in_flight or self.refusal is not None):
+            self._sent_this_turn = True
+            self._offer(self.outbox.seal())
+            if not batch.chunks:
+                self._unposted = None
+        self._leave_to_task()
 
     def _make_room(self) -> None:
         """Offer the kernel what has gathered, for a task that has not let the writer run.
@@ -209,46 +303,35 @@ class Writer(Generic[SendT]):
             self._advance(0)  # `_make_room` was faster, and nothing of it is left.
         try:
             while batch.chunks:
-                view = batch.gather()
-                taken = self._transport.send_nowait(view) if view else 0
+                data = batch.gather()
+                taken = self._transport.send_nowait(data) if data else 0
                 self._advance(taken)
-                if taken < len(view):
+                if taken < len(data):
                     return
         except trio.BrokenResourceError as error:
             self._lost(error)
 
-    def _hand_to_task(self, opened: Batch[SendT] | None) -> None:
-        """Have the writer send a batch that was opened just now.
+    def _leave_to_task(self) -> None:
+        """Have the writer send the batch that has been opened.
 
         Where the connection ended while its messages were being made, it is past sending and they
         stay for the account.
         """
-        if opened is not None and self.refusal is None:
-            self._post.send_nowait(opened)
-
-    def _has_room(self) -> bool:
-        """Whether a message can be accepted without waiting, and nobody waits before it."""
-        return (
-            (self._turns is None or not self._turns.locked())
-            and self._fits()
-            and self.refusal is None
-        )
+        batch, self._unposted = self._unposted, None
+        if batch is not None and self.refusal is None:
+            self._post.send_nowait(batch)
 
     def _fits(self) -> bool:
         outbox = self.outbox
-        if self._share is not None and outbox.count and not self._share.allows:
-            return False
-        return outbox.count < outbox.max_messages and outbox.size < outbox.max_bytes
+        return (
+            outbox.count < outbox.max_messages
+            and outbox.size < outbox.max_bytes
+            and self._affords()
+        )
 
-    async def _wait_for_room(self) -> None:
-        """Wait in line: whoever came first goes on first."""
-        self._check()
-        self._counters.sends_waited += 1
-        if self._turns is None:
-            self._turns = trio.StrictFIFOLock()  # Most connections never need it.
-        async with self._turns:
-            await self._changes.wait_until(lambda: self._fits() or self.refusal is not None)
-            self._check()
+    def _affords(self) -> bool:
+        """Whether the memory budget allows for a message; the only one is always allowed."""
+        return self._share is None or not self.outbox.count or self._share.allows
 
     def _check(self) -> None:
         if self.refusal is not None:
@@ -283,7 +366,7 @@ class Writer(Generic[SendT]):
         if not batch.chunks:
             self._advance(0)  # `_make_room` was faster.
         while batch.chunks and not self._abandoned:
-            view = batch.gather()
+            view = memoryview(batch.gather())
             if not view:
                 self._advance(0)
             while view:
@@ -293,18 +376,18 @@ class Writer(Generic[SendT]):
         self._sent_this_turn = False
 
     def _advance(self, taken: int) -> None:
+        if taken:
+            self._counters.bytes_sent += taken
+            self._counters.writes += 1
+        self._note_taken(taken)
+
+    def _note_taken(self, taken: int) -> None:
         self._counters.messages_sent += self.outbox.advance(taken)
-        self._counted(taken)
         if self._share is not None:
             self._share.charge(-taken)
         self._changes.note()
         if self.on_progress is not None:
             self.on_progress()
-
-    def _counted(self, taken: int) -> None:
-        if taken:
-            self._counters.bytes_sent += taken
-            self._counters.writes += 1
 
     def _lost(self, error: Exception) -> Exception:
         self.lost = as_lost(error)
@@ -326,6 +409,7 @@ class Writer(Generic[SendT]):
         """Accept nothing more; senders that wait are told at once. What is accepted still goes."""
         if self.refusal is None:
             self.refusal = reason
+        self._restricted = True
         self._post.close()
         self._changes.note()
 
@@ -337,35 +421,3 @@ class Writer(Generic[SendT]):
         """Send and accept nothing more: the transport is broken."""
         self.lost = error
         self.refuse(error)
-
-
-def as_lost(error: Exception) -> Exception:
-    """Return the transport's error as one of ours, which is still the Trio error that it was.
-
-    TLS wraps what broke below it: a stall keeps its name through that.
-    """
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, ConnectionLostError):
-            return inner
-        inner = inner.__cause__
-    if isinstance(error, trio.ClosedResourceError):
-        closed = ConnectionClosedError(str(error) or "this side closed the connection")
-        closed.__cause__ = error
-        return closed
-    lost = ConnectionLostError(str(error) or "connection lost")
-    lost.__cause__ = error
-    return lost
-
-
-def again(error: Exception) -> Exception:
-    """Return an error to raise for one more caller: a copy, so that tracebacks do not add up.
-
-    One that cannot be copied is returned itself.
-    """
-    try:
-        fresh = copy.copy(error)
-    except Exception:  # a constructor that wants other arguments
-        return error
-    fresh.__cause__ = error.__cause__
-    return fresh.with_traceback(error.__traceback__)

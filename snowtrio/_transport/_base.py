@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TypeAlias
 
 import trio
@@ -46,6 +47,23 @@ class Transport(ABC):
     @abstractmethod
     async def receive_some(self, max_bytes: int) -> bytes:
         """Wait for bytes and return at most `max_bytes` of them; ``b""`` at the end of input."""
+
+    def watch(self, function: Callable[[bool], None]) -> bool:
+        """Have `function` called with True whenever there is something for `receive_nowait`.
+
+        Until `unwatch`, or until it is called with False: the transport was closed, or watching it
+        does not pay any more. It must not raise. Nobody may wait in `receive_some` meanwhile.
+
+        Returns False where that cannot be done, or does not pay: `receive_some` is to be used.
+        """
+        return False
+
+    def unwatch(self) -> None:  # noqa: B027 - there is nothing to undo
+        """Call the function no more; nothing if there is none."""
+
+    def receive_nowait(self, max_bytes: int) -> bytes | None:
+        """Return what is there without waiting: ``b""`` at the end of input, None for nothing."""
+        return None
 
     @abstractmethod
     async def send_some(self, data: memoryview) -> int:

@@ -16,6 +16,7 @@ import trio
 
 from .._errors import StalledError
 from ._base import Address, Transport
+from ._notifier import Notifier, current_notifier
 
 
 class SocketTransport(Transport):
@@ -25,7 +26,7 @@ class SocketTransport(Transport):
         sock: a connected stream socket; it is made non-blocking.
     """
 
-    __slots__ = ("_local_address", "socket")
+    __slots__ = ("_local_address", "_notifier", "_on_readable", "socket")
 
     can_send_eof = True
 
@@ -34,6 +35,8 @@ class SocketTransport(Transport):
         super().__init__(_name(sock.getpeername))
         self.socket = sock
         self._local_address: Address | None = None
+        self._notifier: Notifier | None = None
+        self._on_readable: Callable[[bool], None] | None = None
         if sock.family != getattr(socket, "AF_UNIX", None):
             # Frames leave joined already: waiting for more only adds delay.
             with contextlib.suppress(OSError):
@@ -51,12 +54,38 @@ class SocketTransport(Transport):
         while True:
             self._check_open()
             await trio.lowlevel.wait_readable(self.socket)
-            try:
-                return self.socket.recv(max_bytes)
-            except (BlockingIOError, InterruptedError):
-                continue
-            except OSError as error:
-                raise self._broken(error) from error
+            data = self.receive_nowait(max_bytes)
+            if data is not None:
+                return data
+
+    def watch(self, function: Callable[[bool], None]) -> bool:
+        """Have the notifier watch the socket, if there are enough of them."""
+        self._check_open()
+        if self._notifier is None:
+            self._notifier = current_notifier()
+            if self._notifier is None:
+                return False
+            self._notifier.join()
+        if not self._notifier.pays:
+            return False
+        self._notifier.watch(self.socket, function)
+        self._on_readable = function
+        return True
+
+    def unwatch(self) -> None:
+        """Take the socket out of the notifier."""
+        if self._notifier is not None and self._on_readable is not None:
+            self._notifier.forget(self.socket)
+            self._on_readable = None
+
+    def receive_nowait(self, max_bytes: int) -> bytes | None:
+        """Receive if there is something."""
+        try:
+            return self.socket.recv(max_bytes)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            raise self._broken(error) from error
 
     async def send_some(self, data: memoryview) -> int:
         """Try at once, then wait. Not a checkpoint when the kernel has room."""
@@ -72,7 +101,6 @@ class SocketTransport(Transport):
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Hand the kernel what it takes now."""
-        self._check_open()
         try:
             return self.socket.send(data)
         except (BlockingIOError, InterruptedError):
@@ -104,7 +132,13 @@ class SocketTransport(Transport):
         if self.socket.fileno() != -1:
             self._local_address = self.local_address
             trio.lowlevel.notify_closing(self.socket)
+            on_readable = self._on_readable
+            self.unwatch()
+            if self._notifier is not None:
+                self._notifier.leave()
             self.socket.close()
+            if on_readable is not None:
+                on_readable(False)  # Learns of it as whoever waits in `receive_some` does.
         await trio.lowlevel.checkpoint()
 
     def _check_open(self) -> None:

@@ -7,7 +7,7 @@ away what is too long and goes on.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 from typing_extensions import Buffer, override
@@ -28,6 +28,10 @@ from ._bytes import as_bytes
 def overlaps_itself(delimiter: bytes) -> bool:
     """Say whether two occurrences can share bytes, as two of ``aba`` do in ``ababa``."""
     return any(delimiter.endswith(delimiter[:size]) for size in range(1, len(delimiter)))
+
+
+def _size(message: Buffer) -> int:
+    return memoryview(message).nbytes
 
 
 class Framing:
@@ -94,6 +98,24 @@ class Framing:
             raise LocalProtocolError("the message ends with a CR, which would pass for its newline")
         return frame
 
+    def encode_batch(self, messages: Sequence[Buffer]) -> bytes | None:
+        """Return the frames of messages if all can be sent, None otherwise or if that is not easy.
+
+        Each frame has its end, so there must be as many ends as frames.
+        """
+        if self._keep or not self._window:
+            return None
+        end = self._end_to_send
+        try:
+            frames = end.join([*messages, b""])
+        except TypeError:
+            return None
+        if frames.count(self._end) != len(messages):
+            return None
+        ambiguous = self._optional_cr and not self._lead and frames.find(b"\r\n") != -1
+        small = len(frames) <= self._limit or max(map(_size, messages)) <= self._limit
+        return frames if small and not ambiguous else None
+
     def _find_end(self, frame: bytes) -> int:
         """Return where the end of the only frame stands."""
         # A delimiter may begin in the message and end behind it, so the whole frame is searched.
@@ -107,8 +129,7 @@ class Framing:
     def decode(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
         """Take every whole frame; nothing of one that is too large is taken."""
         if len(buffer) <= self._window:
-            frames = buffer.take_through_last(self._end)
-            return self._split(frames) if frames else ()
+            return self._split(buffer.take_through_last(self._end))
         return self._decode_long(buffer)
 
     def _decode_long(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
@@ -130,10 +151,11 @@ class Framing:
 
     def _split(self, frames: bytes) -> list[bytes]:
         """Return the messages of whole frames."""
-        if self._optional_cr and not self._keep:
+        # `find`, because `in` costs ten times as much: it first tries to read bytes as a number.
+        if self._optional_cr and not self._keep and frames.find(b"\r\n") != -1:
             frames = frames.replace(b"\r\n", b"\n")
             # Where LF ends what is sent, a message that ends with a CR could not be sent back.
-            while not self._lead and b"\r\n" in frames:
+            while not self._lead and frames.find(b"\r\n") != -1:
                 frames = frames.replace(b"\r\n", b"\n")
         messages = frames.split(self._end)
         messages.pop()
@@ -192,6 +214,10 @@ class Delimited(Codec[bytes, bytes]):
         """
         return self._framing.encode(as_bytes(message))
 
+    def encode_batch(self, messages: Sequence[Buffer]) -> bytes | None:
+        """Return the frames of messages if all can be sent."""
+        return self._framing.encode_batch(messages)
+
     def decode(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
         """Take every whole frame.
 
@@ -234,6 +260,10 @@ class Resyncing(Codec[bytes, bytes]):
     def encode(self, message: Buffer) -> bytes:
         """Return the message and what ends it."""
         return self._codec.encode(message)
+
+    def encode_batch(self, messages: Sequence[Buffer]) -> bytes | None:
+        """Return the frames of messages if all can be sent."""
+        return self._codec.encode_batch(messages)
 
     def decode(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
         """Take every whole frame, and drop what belongs to one that is too large."""

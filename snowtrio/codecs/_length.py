@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import attrs
@@ -16,6 +17,9 @@ from .._errors import (
 )
 from ._bytes import as_bytes
 from ._prefixed import Prefixed
+
+# Of so large a message there is no second copy, as part of all that has come, to be made.
+_LARGE = 16 * 1024
 
 
 @attrs.frozen
@@ -100,6 +104,19 @@ class LengthPrefixCodec(Prefixed):
         field = (size - self._added).to_bytes(self.width, self.byteorder)
         return data[: self.offset] + field + data[self.offset :] if self.offset else field + data
 
+    def encode_batch(self, messages: Sequence[Buffer]) -> bytes | None:
+        """Return the frames of messages if all can be sent."""
+        if self.offset or set(map(type, messages)) != {bytes}:
+            return None
+        sizes = list(map(len, messages))  # type: ignore[arg-type]
+        if max(sizes) > self._largest or min(sizes) < self._smallest:
+            return None
+        added, width, order = self._added, self.width, self.byteorder
+        parts: list[Buffer] = []
+        for size, message in zip(sizes, messages, strict=True):
+            parts += ((size - added).to_bytes(width, order), message)
+        return b"".join(parts)
+
     @override
     def _is_whole(self, buffer: ReceiveBuffer) -> bool:
         field = buffer.peek(self.width, self.offset)
@@ -114,8 +131,13 @@ class LengthPrefixCodec(Prefixed):
 
     @override
     def _take_whole(self, buffer: ReceiveBuffer) -> list[bytes]:
-        data = buffer.peek(len(buffer))
         width, offset, order, added = self.width, self.offset, self.byteorder, self._added
+        size = int.from_bytes(buffer.peek(width, offset), order) + added
+        if size >= _LARGE and not offset:
+            large = buffer.peek(size, width)
+            buffer.shift(width + size)
+            return [large]
+        data = buffer.peek(len(buffer))
         messages: list[bytes] = []
         start = 0
         while (body := start + offset + width) <= len(data):

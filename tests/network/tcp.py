@@ -75,3 +75,16 @@ def reset(stream: trio.SocketStream) -> None:
     """Close with a reset instead of an end of input."""
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     stream.socket.close()
+
+
+def living_tasks() -> int:
+    """Return how many tasks there are, the one not counted that watches sockets for all of them."""
+    system = trio.lowlevel.current_root_task()
+    assert system is not None
+    watching = [
+        task
+        for nursery in system.child_nurseries
+        for task in nursery.child_tasks
+        if task.name == "snowtrio notifier"
+    ]
+    return trio.lowlevel.current_statistics().tasks_living - len(watching)

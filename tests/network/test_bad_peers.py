@@ -27,7 +27,7 @@ from snowtrio import (
 
 from ..conftest import open_descriptors
 from ..serving import ask, echo, errors_in, lines_of, read_all
-from .tcp import connect, reset, serving_tcp, until
+from .tcp import connect, living_tasks, reset, serving_tcp, until
 
 Server_: TypeAlias = Server[Any, Any, Any]
 
@@ -47,13 +47,13 @@ async def watched_server(
         if isinstance(protocol, Protocol):
             await good.send_all(b"good\n")
         assert await ask(good, b"before") == b"before"
-        tasks = trio.lowlevel.current_statistics().tasks_living
+        tasks = living_tasks()
         descriptors = len(open_descriptors())
         yield server, good
         await until(lambda: len(server.connections) == 1)
         await until(lambda: server.statistics().pool.handshaking == 0)
         assert await ask(good, b"after") == b"after"
-        await until(lambda: trio.lowlevel.current_statistics().tasks_living == tasks)
+        await until(lambda: living_tasks() == tasks)
         assert len(open_descriptors()) == descriptors
         await good.aclose()
 

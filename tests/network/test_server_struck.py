@@ -23,7 +23,7 @@ from snowtrio import (
 
 from ..conftest import open_descriptors
 from ..serving import LIMIT, Steps, ask
-from .tcp import connect
+from .tcp import connect, living_tasks
 
 
 class Named(Protocol[bytes, bytes, bytes]):
@@ -76,7 +76,7 @@ async def test_cancelled_at_every_step_in_turn(
 ) -> None:
     """B6, S23: two listeners, TLS and a handshake, a refusal and a drain."""
     context = server_ssl_context if secure else None
-    tasks = trio.lowlevel.current_statistics().tasks_living
+    tasks = living_tasks()
     descriptors = open_descriptors()
     struck, number = True, 0
     while struck:
@@ -91,5 +91,5 @@ async def test_cancelled_at_every_step_in_turn(
                 trio.lowlevel.remove_instrument(steps)
         struck = scope.cancelled_caught or steps.taken >= number
         assert open_descriptors().keys() == descriptors.keys()
-        assert trio.lowlevel.current_statistics().tasks_living == tasks
+        assert living_tasks() == tasks
     assert number > 30

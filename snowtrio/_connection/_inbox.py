@@ -1,0 +1,130 @@
+"""What has been decoded, on its way to whoever receives it.
+
+A receiver that waits gets a batch put into its hands. One that is away finds it in the channel,
+where the reader waits meanwhile: the channel has no room of its own, so what is held is the batch
+that the receiver works through and the one that waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Generic, TypeAlias, TypeVar
+
+import trio
+
+from .._errors import ConnectionClosedError, SkippedMessageError
+from ._losses import again
+from ._slot import Slot
+
+ReceiveT = TypeVar("ReceiveT")
+
+Item: TypeAlias = list[ReceiveT] | SkippedMessageError
+
+
+class Inbox(Generic[ReceiveT]):
+    """Hands over batches, and then the end."""
+
+    __slots__ = (
+        "_channel",
+        "_closed",
+        "_end",
+        "_in_hand",
+        "_inlet",
+        "_receiving",
+        "_slot",
+        "ready",
+    )
+
+    def __init__(self) -> None:
+        self.ready: list[ReceiveT] = []
+        """What the receiver has taken and not looked at yet, the next one last: an idle list costs
+        a tenth of an idle queue."""
+        self._slot: Slot[Item[ReceiveT] | BaseException | None] = Slot()
+        self._inlet: trio.MemorySendChannel[Item[ReceiveT]]
+        self._channel: trio.MemoryReceiveChannel[Item[ReceiveT]]
+        self._inlet, self._channel = trio.open_memory_channel(0)
+        self._in_hand: Item[ReceiveT] | None = None
+        self._receiving = False
+        self._closed = False
+        self._end: Exception | None = None
+
+    # The receiver
+
+    async def take_batch(self) -> None:
+        """Wait until there is something in `ready`, or raise what says why nothing comes."""
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving from this connection")
+        self._receiving = True
+        try:
+            item: Item[ReceiveT] | BaseException | None = self._pick_up()
+            while item is None:
+                item = await self._slot.wait() or self._pick_up()
+        finally:
+            self._receiving = False
+        if isinstance(item, BaseException):
+            raise item
+        item.reverse()
+        self.ready = item
+
+    def take_nowait(self) -> Item[ReceiveT] | None:
+        """Return what is there without waiting, None for nothing; raises as `take_batch`."""
+        return self.take_ready() if self.ready else self._pick_up()
+
+    def _pick_up(self) -> Item[ReceiveT] | None:
+        """Return what waits, None if nothing does yet."""
+        if self._closed:
+            raise ConnectionClosedError("this side closed the connection")
+        if self._in_hand is None:
+            if self._end is not None:
+                raise again(self._end)
+            return None
+        item, self._in_hand = self._in_hand, None
+        if self._end is None:
+            # A reader that was stopped a moment ago does not wait there any more.
+            with contextlib.suppress(trio.WouldBlock):
+                self._channel.receive_nowait()
+        return item
+
+    def take_ready(self) -> list[ReceiveT]:
+        """Return all that is in `ready`, in order."""
+        batch, self.ready = self.ready, []
+        batch.reverse()
+        return batch
+
+    # The reader
+
+    def put_nowait(self, item: Item[ReceiveT]) -> bool:
+        """Hand over if the receiver waits; say whether it did."""
+        if not self._slot.waiting:
+            return False
+        self._slot.put(item)
+        return True
+
+    async def finish(self, item: Item[ReceiveT]) -> None:
+        """Hand over to a receiver that is away.
+
+        Cancelled, the item stays for the receiver; `end` must be called next.
+        """
+        self._in_hand = item
+        await self._inlet.send(item)
+        self._in_hand = None
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise an error in the receiver, if it waits."""
+        if self._slot.waiting:
+            self._slot.put(error)
+
+    def end(self, reason: Exception) -> None:
+        """Deliver nothing more; whoever has taken all that there is gets `reason`."""
+        self._end = reason
+        self._inlet.close()
+        if self._slot.waiting:
+            self._slot.put(None)
+
+    def close(self) -> None:
+        """Deliver nothing more, nor what is there; a receiver that waits is told at once."""
+        self._closed = True
+        self.ready = []
+        self._channel.close()
+        if self._slot.waiting:
+            self._slot.put(None)
