@@ -1,121 +1,112 @@
-"""Line echo, side by side: the server's processor time for each message.
+"""Measure snowtrio beside its peers: processor time a message, in the same run.
+
+    python benchmarks/run.py                            # everything, five rounds
+    python benchmarks/run.py --quick                    # under a minute: what the goals compare
+    python benchmarks/run.py --only lines-64x64 --only tls --json figures.json
+    python benchmarks/run.py --list
 
 Servers run one at a time on one core, the load on another, in rounds that are interleaved so that a
-change of the machine's speed meets all of them. The figure that counts is the ratio of processor
-time a message to a peer's in the same run: it is steady where throughput is not.
-
-    python benchmarks/run.py            # about two minutes
-    python benchmarks/run.py --quick    # about half a minute
+change of the machine's speed meets all of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
-SCENARIOS = [(1, 1), (64, 1), (64, 64)]
-PEERS = ["asyncio-streams", "trio", "uvloop-protocol", "uvloop-joined"]
-OURS = ["snowtrio", "snowtrio-batches", "snowtrio-function"]
+import certificates
+import goals
+import machine
+import rounds
+import scenarios
+import tables
+from measure.settings import Settings
+from results import Results
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+TABLES_WIDTH = 130
 
 
-def pinned(core: int, command: list[str]) -> list[str]:
-    """Return a command that runs on one core, where the system can do that."""
-    cores = os.cpu_count() or 1
-    return ["taskset", "-c", str(core % cores), *command] if sys.platform == "linux" else command
+def planned(options: argparse.Namespace) -> list[tuple[scenarios.Scenario, list[str]]]:
+    """Return the scenarios to run, each with its servers."""
+    plan: list[tuple[scenarios.Scenario, list[str]]] = []
+    for scenario in scenarios.chosen(options.only):
+        servers = list(scenario.servers)
+        if options.servers:
+            servers = [server for server in servers if server in options.servers]
+        elif options.quick and not options.only:
+            servers = [server for server in servers if server in goals.needed_by(scenario.name)]
+        if servers:
+            plan.append((scenario, servers))
+    return plan
 
 
-def measure(server: str, connections: int, in_flight: int, seconds: float) -> dict[str, float]:
-    """Run one server under load once; return the load's counts."""
-    command = pinned(0, [sys.executable, str(HERE / "servers.py"), server])
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            port = process.stdout.readline().strip()
-            load = [
-                sys.executable,
-                str(HERE / "load.py"),
-                "--port",
-                port,
-                "--pid",
-                str(process.pid),
-            ]
-            load += ["--connections", str(connections), "--in-flight", str(in_flight)]
-            load += ["--seconds", str(seconds)]
-            done = subprocess.run(pinned(1, load), capture_output=True, text=True, check=True)
-        finally:
-            process.kill()
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
+def show_list(console: Console) -> None:
+    """Print the scenarios and who takes part."""
+    for scenario in scenarios.SCENARIOS:
+        console.print(f"{scenario.name:16} {scenario.title}", highlight=False)
+        console.print(f"{'':16} {' '.join(scenario.servers)}", style="dim", highlight=False)
 
 
-def available(server: str) -> bool:
-    """Whether a server's library is installed."""
-    if not server.startswith("uvloop"):
-        return True
-    try:
-        import uvloop  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def main() -> None:
-    """Run all scenarios and print a table for each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=float)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args()
-    rounds = options.rounds or (1 if options.quick else 5)
-    seconds = options.seconds or (0.5 if options.quick else 1.0)
-    servers = [server for server in OURS + PEERS if available(server)]
-    figures = {}
-    for connections, in_flight in SCENARIOS:
-        name = f"{connections}x{in_flight}"
-        results: dict[str, list[dict[str, float]]] = {server: [] for server in servers}
-        for number in range(rounds):
-            for server in servers:
-                print(
-                    f"\r{name}: round {number + 1} of {rounds}, {server:20}",
-                    end="",
-                    file=sys.stderr,
-                )
-                results[server].append(measure(server, connections, in_flight, seconds))
-        print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
-        figures[name] = summary(name, results)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def summary(name: str, results: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Print and return the medians of one scenario."""
-    rows = {}
-    for server, runs in results.items():
-        rows[server] = {
-            "cpu_us": statistics.median(run["cpu"] / run["messages"] * 1e6 for run in runs),
-            "rate": statistics.median(run["messages"] / run["seconds"] for run in runs),
-            "p50_ms": statistics.median(run["p50"] for run in runs) * 1e3,
-            "p99_ms": statistics.median(run["p99"] for run in runs) * 1e3,
-        }
-    base = rows["asyncio-streams"]["cpu_us"]
-    print(f"\n{name} (connections x messages in flight)")
-    print(
-        f"{'server':20} {'CPU us/msg':>11} {'ratio':>7} {'msg/s':>10} {'p50 ms':>8} {'p99 ms':>8}"
+def measure(options: argparse.Namespace) -> Results:
+    """Run what was asked for."""
+    slices = options.seconds or (0.3 if options.quick else 1.0)
+    number = options.rounds or (1 if options.quick else 5)
+    results = Results(
+        machine.description(),
+        {"rounds": str(number), "seconds": f"{slices:g}", "began": time.strftime("%Y-%m-%d")},
     )
-    for server, row in rows.items():
-        print(
-            f"{server:20} {row['cpu_us']:11.2f} {row['cpu_us'] / base:7.2f} {row['rate']:10.0f} "
-            f"{row['p50_ms']:8.2f} {row['p99_ms']:8.2f}"
-        )
-    return rows
+    columns = (
+        BarColumn(30),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Progress(*columns, console=Console(stderr=True), refresh_per_second=2) as progress,
+    ):
+        certificates.issue(Path(folder))
+        settings = Settings(slices, Path(folder), many=1000 if options.quick else 5000)
+        rounds.run_all(planned(options), number, settings, results, progress)
+    return results
+
+
+def main() -> int:
+    """Run what the command line asks for; return the exit status."""
+    options = parse_arguments()
+    console = Console(width=None if sys.stdout.isatty() else TABLES_WIDTH)
+    if options.list:
+        show_list(console)
+        return 0
+    machine.allow_many_descriptors()
+    try:
+        results = measure(options)
+    except LookupError as error:
+        sys.exit(f"run: {error}")
+    tables.show(results, console)
+    if options.json:
+        results.save(options.json)
+    return 1 if any(" failed: " in note for note in results.notes) else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--list", action="store_true", help="print the scenarios, and stop")
+    parser.add_argument("--only", action="append", default=[], help="a scenario or a family")
+    parser.add_argument("--servers", nargs="+", help="only these")
+    parser.add_argument("--quick", action="store_true", help="one short round of what has goals")
+    parser.add_argument("--rounds", type=int, help="5, or 1 with --quick")
+    parser.add_argument("--seconds", type=float, help="of a slice: 1, or 0.3 with --quick")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""What is measured: every scenario, and who takes part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+from measure import connects, echo
+from measure.settings import Figures, Settings
+
+OURS = ("snowtrio", "snowtrio-batches", "snowtrio-function")
+CALLBACKS = ("asyncio-protocol", "uvloop-protocol", "uvloop-joined", "twisted")
+STREAMS = ("asyncio-streams", "uvloop-streams", "trio", "anyio")
+
+
+@attrs.frozen(kw_only=True)
+class Scenario:
+    """One question, put to several servers.
+
+    Parameters:
+        name: how the command line calls it; the part before the first hyphen is its family.
+        title: what it is, for a table.
+        unit: what its cost is.
+        servers: who takes part.
+        measure: measures one of them once.
+    """
+
+    name: str
+    title: str
+    unit: str = "CPU µs a message"
+    servers: tuple[str, ...]
+    measure: Callable[[str, Settings], Figures]
+
+    @property
+    def family(self) -> str:
+        """The scenarios that belong together."""
+        return self.name.partition("-")[0]
+
+
+def lines(connections: int, in_flight: int, servers: tuple[str, ...]) -> Scenario:
+    """Return an echo of lines of 64 bytes."""
+    return Scenario(
+        name=f"lines-{connections}x{in_flight}",
+        title=f"line echo, {connections} connections x {in_flight} in flight",
+        servers=servers,
+        measure=partial(echo.measure, connections=connections, in_flight=in_flight),
+    )
+
+
+def prefixed(label: str, size: int, connections: int, in_flight: int) -> Scenario:
+    """Return an echo of messages with their length before them."""
+    return Scenario(
+        name=f"prefix-{label.replace(' ', '')}",
+        title=f"length-prefixed echo of {label}, {connections} connections x {in_flight} in flight",
+        servers=("snowtrio", "asyncio-streams", "uvloop-streams"),
+        measure=partial(
+            echo.measure,
+            connections=connections,
+            in_flight=in_flight,
+            frames="prefixed",
+            size=size,
+        ),
+    )
+
+
+def over_tls(connections: int, in_flight: int) -> Scenario:
+    """Return an echo of lines of 64 bytes over TLS."""
+    return Scenario(
+        name=f"tls-{connections}x{in_flight}",
+        title=f"line echo over TLS, {connections} connections x {in_flight} in flight",
+        servers=("snowtrio", "snowtrio-function", "asyncio-streams", "uvloop-streams", "trio"),
+        measure=partial(echo.measure, connections=connections, in_flight=in_flight, tls=True),
+    )
+
+
+EVERYBODY = (*OURS, *STREAMS, *CALLBACKS)
+MOST = (*OURS, "asyncio-streams", "trio", "anyio", "uvloop-protocol", "uvloop-joined", "twisted")
+
+SCENARIOS = (
+    lines(1, 1, EVERYBODY),
+    lines(64, 1, EVERYBODY),
+    lines(512, 1, MOST),
+    lines(4096, 1, ("snowtrio", "snowtrio-function", "asyncio-streams", "uvloop-protocol", "trio")),
+    lines(64, 64, EVERYBODY),
+    lines(512, 4, MOST),
+    prefixed("64 B", 64, 64, 16),
+    prefixed("4 KiB", 4096, 64, 4),
+    prefixed("256 KiB", 256 * 1024, 8, 1),
+    over_tls(64, 1),
+    over_tls(64, 64),
+    Scenario(
+        name="connects",
+        title="connect, exchange a line, close",
+        unit="CPU µs a connection",
+        servers=(
+            *("snowtrio", "snowtrio-function"),
+            *("asyncio-streams", "uvloop-streams", "trio", "anyio", "uvloop-protocol", "twisted"),
+        ),
+        measure=partial(connects.measure, at_once=32),
+    ),
+)
+
+
+def chosen(names: list[str]) -> list[Scenario]:
+    """Return the scenarios of these names or families, all without any.
+
+    Raises:
+        LookupError: a name stands for nothing.
+    """
+    for name in names:
+        if not any(name in (each.name, each.family) for each in SCENARIOS):
+            raise LookupError(f"no scenario or family is called {name}")
+    return [each for each in SCENARIOS if not names or each.name in names or each.family in names]

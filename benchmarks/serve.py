@@ -1,0 +1,33 @@
+"""Run one server under test until it is killed.
+
+python benchmarks/serve.py snowtrio lines
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import ssl
+from pathlib import Path
+
+import roster
+
+
+def main() -> None:
+    """Start the server; it prints its port."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("server", choices=sorted(roster.SERVERS))
+    parser.add_argument("workload", choices=["lines", "prefixed", "broadcast"])
+    parser.add_argument("--certificate", type=Path, help="speak TLS with this one and its key")
+    options = parser.parse_args()
+    entry = roster.SERVERS[options.server]
+    tls = None
+    if options.certificate is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(options.certificate)
+    # Only the library under test: its process has nothing of the others.
+    importlib.import_module(f"peers.{entry.module}").run(entry.variant, options.workload, tls)
+
+
+if __name__ == "__main__":
+    main()
