@@ -94,7 +94,7 @@ def verdicts(results: Results) -> list[Verdict]:
 
 
 def peers_of(scenario: str) -> list[str]:
-    """Return whom the goals compare us with in a scenario, asyncio's streams if nobody."""
+    """Return whom to compare with in a scenario: the goals' peers, or asyncio's streams."""
     named = dict.fromkeys(each.peer for each in GOALS if each.scenario == scenario and each.peer)
     return list(named) or ["asyncio-streams"]
 

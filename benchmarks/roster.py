@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 
 import attrs
 
@@ -31,13 +32,32 @@ SERVERS = {
     "uvloop-streams": Entry("asyncio_streams", "uvloop", needs="uvloop"),
     "uvloop-protocol": Entry("asyncio_protocol", "uvloop plain", needs="uvloop"),
     "uvloop-joined": Entry("asyncio_protocol", "uvloop joined", needs="uvloop"),
+    "asyncio-raw": Entry("asyncio_protocol", "asyncio raw"),
+    "uvloop-raw": Entry("asyncio_protocol", "uvloop raw", needs="uvloop"),
     "trio": Entry("raw_trio"),
     "anyio": Entry("anyio_streams", needs="anyio"),
     "twisted": Entry("twisted_lines", needs="twisted"),
 }
 
+CLIENTS = {
+    "snowtrio": Entry("snowtrio_pool"),
+    "asyncio-streams": Entry("asyncio_streams", "asyncio"),
+    "uvloop-streams": Entry("asyncio_streams", "uvloop", needs="uvloop"),
+    "trio": Entry("raw_trio"),
+}
+"""The measured clients, in ``clients/``, under the names of the servers that they belong to."""
+
+PROGRAMS = ("redis-server",)
+"""Servers that are programs of their own."""
+
 
 def is_installed(name: str) -> bool:
     """Whether a server's library is here."""
-    entry = SERVERS.get(name)
-    return entry is None or importlib.util.find_spec(entry.needs) is not None
+    if name in PROGRAMS:
+        return shutil.which(name) is not None
+    return importlib.util.find_spec(SERVERS[name].needs) is not None
+
+
+def cheapest_echo() -> str:
+    """Return the server that costs its clients the least waiting."""
+    return "uvloop-raw" if is_installed("uvloop-raw") else "asyncio-raw"

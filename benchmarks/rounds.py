@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import roster
 from measure.processes import MeasurementError
 from measure.settings import Settings
@@ -18,33 +20,37 @@ def run_all(
     progress: Progress,
 ) -> None:
     """Measure all scenarios into `results`."""
-    total = rounds * sum(len(servers) for _, servers in plan)
-    task = progress.add_task("", total=total)
+    order: list[tuple[Scenario, int, str]] = []
     for scenario, servers in plan:
-        result = ScenarioResult(scenario.title, scenario.unit)
-        results.scenarios[scenario.name] = result
-        willing = [server for server in servers if roster.is_installed(server)]
-        if absent := set(servers) - set(willing):
-            results.notes.append(f"{scenario.name}: not installed: {', '.join(sorted(absent))}")
-            progress.advance(task, rounds * len(absent))
-        for number in range(rounds):
-            for server in willing:
-                progress.update(task, description=f"{scenario.name} {number + 1}/{rounds} {server}")
-                measure_once(scenario, server, settings, result, results.notes)
-                progress.advance(task)
+        found = present(scenario, servers, results.notes)
+        times = min(rounds, scenario.most_rounds or rounds)
+        order += [(scenario, number, server) for number in range(times) for server in found]
+    task = progress.add_task("", total=len(order))
+    for scenario, number, server in order:
+        about = f"{scenario.name} {number + 1}/{rounds} {server}"
+        progress.update(task, description=about)
+        measure_once(scenario, server, settings, results)
+        progress.advance(task)
 
 
-def measure_once(
-    scenario: Scenario,
-    server: str,
-    settings: Settings,
-    result: ScenarioResult,
-    notes: list[str],
-) -> None:
+def present(scenario: Scenario, servers: list[str], notes: list[str]) -> list[str]:
+    """Return the servers that are installed, and note what is missing."""
+    if scenario.needs and shutil.which(scenario.needs) is None:
+        notes.append(f"{scenario.name}: not installed: {scenario.needs}")
+        return []
+    absent = [server for server in servers if not roster.is_installed(server)]
+    if absent:
+        notes.append(f"{scenario.name}: not installed: {', '.join(absent)}")
+    return [server for server in servers if server not in absent]
+
+
+def measure_once(scenario: Scenario, server: str, settings: Settings, results: Results) -> None:
     """Measure one server once; what fails is noted, and the others go on."""
     try:
         figures = scenario.measure(server, settings)
     except MeasurementError as error:
-        notes.append(f"{scenario.name}: {server} failed: {error}")
+        results.notes.append(f"{scenario.name}: {server} failed: {error}")
     else:
+        new = ScenarioResult(scenario.title, scenario.unit)
+        result = results.scenarios.setdefault(scenario.name, new)
         result.servers.setdefault(server, ServerResult()).rounds.append(figures)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import attrs
-from measure import connects, echo
+from measure import broadcast, connects, echo, memory, pool, redis
 from measure.settings import Figures, Settings
 
 OURS = ("snowtrio", "snowtrio-batches", "snowtrio-function")
@@ -24,6 +24,8 @@ class Scenario:
         unit: what its cost is.
         servers: who takes part.
         measure: measures one of them once.
+        needs: a program without which it cannot run.
+        most_rounds: how many rounds at most, for what does not change from one to the next.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Scenario:
     unit: str = "CPU µs a message"
     servers: tuple[str, ...]
     measure: Callable[[str, Settings], Figures]
+    needs: str = ""
+    most_rounds: int | None = None
 
     @property
     def family(self) -> str:
@@ -74,6 +78,40 @@ def over_tls(connections: int, in_flight: int) -> Scenario:
     )
 
 
+def from_a_pool(tasks: int) -> Scenario:
+    """Return many tasks of a client that ask, and wait for their replies."""
+    return Scenario(
+        name=f"pool-{tasks}",
+        title=f"client of {tasks} tasks: a pool of 16 (snowtrio), a connection a task (the others)",
+        unit="client's CPU µs an exchange",
+        servers=("snowtrio", "asyncio-streams", "uvloop-streams", "trio"),
+        measure=partial(pool.measure, tasks=tasks),
+    )
+
+
+def broadcasting(in_flight: int) -> Scenario:
+    """Return lines that go to a thousand connections each."""
+    return Scenario(
+        name=f"broadcast-{in_flight}",
+        title=f"broadcast to 1000 connections, {in_flight} in flight",
+        unit="CPU µs a delivery",
+        servers=("snowtrio", "asyncio-streams", "uvloop-streams", "trio"),
+        measure=partial(broadcast.measure, connections=1000, in_flight=in_flight),
+    )
+
+
+def key_value(command: str, pipeline: int) -> Scenario:
+    """Return a command that ``redis-benchmark`` gives."""
+    return Scenario(
+        name=f"redis-{command}-{pipeline}",
+        title=f"redis-benchmark, {command.upper()}, {pipeline} in flight: example and real Redis",
+        unit="CPU µs a command",
+        servers=("snowtrio", "redis-server"),
+        measure=partial(redis.measure, command=command, pipeline=pipeline),
+        needs="redis-benchmark",
+    )
+
+
 EVERYBODY = (*OURS, *STREAMS, *CALLBACKS)
 MOST = (*OURS, "asyncio-streams", "trio", "anyio", "uvloop-protocol", "uvloop-joined", "twisted")
 
@@ -98,6 +136,17 @@ SCENARIOS = (
             *("asyncio-streams", "uvloop-streams", "trio", "anyio", "uvloop-protocol", "twisted"),
         ),
         measure=partial(connects.measure, at_once=32),
+    ),
+    *(from_a_pool(tasks) for tasks in (1, 100, 1000)),
+    *(broadcasting(in_flight) for in_flight in (1, 16)),
+    *(key_value(command, pipeline) for pipeline in (1, 16) for command in ("set", "get")),
+    Scenario(
+        name="memory",
+        title="memory of an idle connection, before it has spoken and after a line",
+        unit="KiB a connection",
+        servers=("snowtrio", "snowtrio-function", *STREAMS, "uvloop-protocol", "twisted"),
+        measure=memory.measure,
+        most_rounds=1,
     ),
 )
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 HEADINGS = {
+    "spoken": ("after a line", "{:.2f}"),
     "rate": ("a second", "{:,.0f}"),
     "p50_ms": ("p50 ms", "{:.2f}"),
     "p99_ms": ("p99 ms", "{:.2f}"),
@@ -19,18 +20,19 @@ HEADINGS = {
 """The columns beside the cost: what stands above them, and how they are written."""
 
 
-def plain_table(title: str) -> Table:
+def plain_table() -> Table:
     """Return an empty table without much around it."""
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    return Table(box=box.SIMPLE_HEAD)
 
 
 def scenario_table(name: str, scenario: ScenarioResult) -> Table:
     """Return the table of one scenario."""
     peers = [peer for peer in goals.peers_of(name) if peer in scenario.servers]
+    peers = peers or [server for server in scenario.servers if not server.startswith("snowtrio")]
     first = next(iter(scenario.servers.values()))
     columns = [column for column in HEADINGS if column in first.columns]
     headings = [scenario.unit, "spread", *(f"x {peer.replace('-', ' ')}" for peer in peers)]
-    table = plain_table(f"{name}: {scenario.title}")
+    table = plain_table()
     table.add_column("server", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right")
@@ -50,7 +52,7 @@ def scenario_table(name: str, scenario: ScenarioResult) -> Table:
 
 def goals_table(results: Results) -> Table:
     """Return what became of the goals."""
-    table = plain_table("the goals")
+    table = plain_table()
     for heading in ("scenario", "server", "compared with"):
         table.add_column(heading)
     for heading in ("measured", "goal", "stretch"):
@@ -82,9 +84,10 @@ def in_words(verdict: goals.Verdict) -> str:
 def show(results: Results, console: Console) -> None:
     """Print everything that was measured."""
     for name, scenario in results.scenarios.items():
-        if scenario.servers:
-            console.print(scenario_table(name, scenario), "")
+        console.print(f"[bold]{name}[/]: {scenario.title}", highlight=False)
+        console.print(scenario_table(name, scenario))
     if goals.verdicts(results):
+        console.print("[bold]the goals[/]")
         console.print(goals_table(results))
     for note in results.notes:
         console.print(f"note: {note}")

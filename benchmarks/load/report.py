@@ -21,7 +21,7 @@ def report(
         cpu: processor time of the measured process, in seconds.
         trips: the time that each exchange took, in seconds.
         load: processor time of the other process, in seconds; 0 if nobody knows.
-        wakes: how often the load found something to read.
+        wakes: how often the load found something to read; 0 if nobody counts.
     """
     trips.sort()
     figures = {
@@ -31,7 +31,8 @@ def report(
         "p99_ms": percentile(trips, 0.99) * 1e3,
         "busy": cpu / seconds,
         "load": load / seconds,
-        "per_wake": units / wakes if wakes else 0.0,
         "units": units,
     }
+    if wakes:
+        figures["per_wake"] = units / wakes
     print(json.dumps(figures), flush=True)

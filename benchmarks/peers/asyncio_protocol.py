@@ -31,7 +31,14 @@ class JoinedLines(EchoLines):
         self.transport.write(b"".join([line + b"\n" for line in lines]))
 
 
-FACTORIES = {"plain": EchoLines, "joined": JoinedLines}
+class EchoBytes(EchoLines):
+    """Knows no lines: what measured clients talk to."""
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+FACTORIES = {"plain": EchoLines, "joined": JoinedLines, "raw": EchoBytes}
 
 
 async def serve(factory: type[asyncio.Protocol], tls: ssl.SSLContext | None) -> None:

@@ -1,0 +1,70 @@
+"""snowtrio's ``Client``: many tasks over a bounded pool.
+
+Replies carry the number of the task that asked, so any connection will do: the handler, a plain
+function, finds the task by that number and wakes it.
+"""
+
+from __future__ import annotations
+
+import time
+
+import trio
+from clients.slices import Slice, numbered_line, parse_arguments
+
+from snowtrio import Client, ClientLimits, Connection, LineCodec
+
+POOL = ClientLimits(max_connections=16)
+
+
+class Caller:
+    """A task that sends a line and waits for the same one."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.reply = b""
+        self.parking = trio.lowlevel.ParkingLot()
+
+    async def run(self, client: Client[bytes], counted: Slice) -> None:
+        """Ask until the slice is over."""
+        count = 0
+        while not counted.over:
+            count += 1
+            line = numbered_line(self.number, count)
+            began = time.perf_counter()
+            await client.send(line)
+            while not self.reply:
+                await self.parking.park()
+            if self.reply != line:
+                raise SystemExit(f"wrong reply: {self.reply!r} to {line!r}")
+            self.reply = b""
+            counted.trips.append(time.perf_counter() - began)
+
+    def answer(self, line: bytes) -> None:
+        """Take the reply."""
+        if self.reply:
+            raise SystemExit(f"two replies: {self.reply!r} and {line!r}")
+        self.reply = line
+        self.parking.unpark()
+
+
+async def main(port: int, tasks: int, seconds: float, counted: Slice) -> None:
+    callers = [Caller(number) for number in range(tasks)]
+
+    def take(connection: Connection[bytes], line: bytes) -> None:  # noqa: ARG001
+        callers[int(line.partition(b" ")[0])].answer(line)
+
+    client = Client(
+        LineCodec(), "127.0.0.1", port, handler=take, limits=POOL, propagate_errors=True
+    )
+    async with client, trio.open_nursery() as nursery:
+        for caller in callers:
+            nursery.start_soon(caller.run, client, counted)
+        await trio.sleep(seconds / 3)
+        counted.begin()
+        await trio.sleep(seconds)
+        counted.end()
+
+
+if __name__ == "__main__":
+    options = parse_arguments(__doc__)
+    trio.run(main, options.port, options.tasks, options.seconds, Slice(options.pid))

@@ -1,0 +1,89 @@
+"""The load of a broadcasting server: one connection publishes, and all of them receive.
+
+The publisher sends a burst of lines; when every connection has all of them, it sends the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import selectors
+import time
+
+from load.pinger import Pinger, line, open_pinger
+from load.report import report
+from machine import cpu_seconds
+
+SIZE = 64
+
+# So few connections wait to be accepted at a time: the shortest usual backlog is 100.
+STEP = 50
+
+
+def open_all(port: int, connections: int, burst: bytes) -> list[Pinger]:
+    """Open connections that all get what one of them sends.
+
+    After every step the newest sends a burst, and all that are there must get it: so they are known
+    to the server.
+    """
+    pingers: list[Pinger] = []
+    while len(pingers) < connections:
+        missing = min(STEP, connections - len(pingers))
+        pingers += [open_pinger(port, burst) for _ in range(missing)]
+        publish(pingers, pingers[-1])
+        for pinger in pingers:
+            while not pinger.receive():
+                pass
+    return pingers
+
+
+def publish(pingers: list[Pinger], publisher: Pinger) -> None:
+    """Send a burst, which all of them are to get."""
+    for pinger in pingers:
+        pinger.got = 0
+    publisher.send()
+
+
+def drive(
+    selector: selectors.BaseSelector, pingers: list[Pinger], seconds: float
+) -> tuple[list[float], int]:
+    """Publish for a while; return how long each connection waited for each burst."""
+    trips: list[float] = []
+    wakes = 0
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        publish(pingers, pingers[0])
+        missing = len(pingers)
+        while missing:
+            wakes += 1
+            for key, _ in selector.select():
+                if key.data.receive():
+                    trips.append(time.perf_counter() - pingers[0].sent_at)
+                    missing -= 1
+    return trips, wakes
+
+
+def main() -> None:
+    """Run one slice and print what it gave."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--pid", type=int, required=True, help="the server's")
+    parser.add_argument("--connections", type=int, default=1000)
+    parser.add_argument("--in-flight", type=int, default=1, help="lines in a burst")
+    parser.add_argument("--seconds", type=float, default=1.0)
+    options = parser.parse_args()
+    burst = b"".join(line(0, number, SIZE) for number in range(options.in_flight))
+    pingers = open_all(options.port, options.connections, burst)
+    selector = selectors.DefaultSelector()
+    for pinger in pingers:
+        selector.register(pinger.sock, selectors.EVENT_READ, pinger)
+    drive(selector, pingers, options.seconds / 5)
+    before, began, ours = cpu_seconds(options.pid), time.perf_counter(), time.process_time()
+    trips, wakes = drive(selector, pingers, options.seconds)
+    ours, elapsed = time.process_time() - ours, time.perf_counter() - began
+    cpu = cpu_seconds(options.pid) - before
+    units = len(trips) * options.in_flight
+    report(units=units, seconds=elapsed, cpu=cpu, trips=trips, load=ours, wakes=wakes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What an idle connection costs a server in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import machine
+from load.pinger import line, open_pinger
+from measure.processes import Running, serving
+from measure.settings import Figures, Settings
+
+LINE = line(0, 0, 64)
+
+# So few connections wait to be accepted at a time: the shortest usual backlog is 100.
+STEP = 50
+
+# Seconds between two looks at a process's memory.
+PAUSE = 0.3
+
+
+def settled(pid: int) -> int:
+    """Return the resident memory in bytes once it has stopped changing."""
+    last = -1
+    while (now := machine.resident_bytes(pid)) != last:
+        last = now
+        time.sleep(PAUSE)
+    return now
+
+
+def visit(running: Running) -> None:
+    """Exchange a line on a connection of its own: all before it have been accepted then."""
+    visitor = open_pinger(running.port, LINE)
+    visitor.exchange()
+    visitor.close()
+
+
+def measure(server: str, settings: Settings) -> Figures:
+    """Return KiB a connection: of those that never spoke, and after one line each."""
+    many = settings.many
+    core, _ = machine.cores()
+    with serving(server, "lines", core=core) as running, contextlib.ExitStack() as stack:
+        # What is allocated once is not a connection's.
+        visit(running)
+        before = settled(running.pid)
+        pingers = []
+        for number in range(many):
+            pingers.append(open_pinger(running.port, LINE))
+            stack.callback(pingers[-1].close)
+            if number % STEP == 0:
+                visit(running)
+        visit(running)
+        silent = settled(running.pid)
+        for pinger in pingers:
+            pinger.exchange()
+        spoken = settled(running.pid)
+    return {
+        "cost": (silent - before) / many / 1024,
+        "spoken": (spoken - before) / many / 1024,
+        "connections": many,
+    }
