@@ -155,6 +155,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(requires=["wheel"])
+def profile(session: nox.Session) -> None:
+    """Show where a message's time goes; what follows `--` goes to the profiler."""
+    install_wheel(session, *DEPENDENCIES, *groups("bench"))
+    session.run("python", "benchmarks/profile_server.py", *session.posargs)
+
+
+@nox.session(requires=["wheel"])
 def demo(session: nox.Session) -> None:
     """Run the demonstration; what follows `--` goes to it."""
     install_wheel(session, *DEPENDENCIES)

@@ -10,6 +10,7 @@ import importlib
 import ssl
 from pathlib import Path
 
+import profiles
 import roster
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     if options.certificate is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(options.certificate)
+    profiles.listen()
     # Only the library under test: its process has nothing of the others.
     importlib.import_module(f"peers.{entry.module}").run(entry.variant, options.workload, tls)
 

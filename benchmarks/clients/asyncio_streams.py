@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 
-from clients.slices import Slice, numbered_line, parse_arguments
+from clients.asking import Asking, numbered_line, parse_arguments
 from peers.loops import run_on
 
 
 async def ask(
-    number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: Slice
+    number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asking: Asking
 ) -> None:
     """Ask until the slice is over."""
     count = 0
-    while not counted.over:
+    while not asking.over:
         count += 1
         line = numbered_line(number, count) + b"\n"
         began = time.perf_counter()
@@ -23,23 +23,23 @@ async def ask(
         reply = await reader.readline()
         if reply != line:
             raise SystemExit(f"wrong reply: {reply!r} to {line!r}")
-        counted.trips.append(time.perf_counter() - began)
+        asking.trips.append(time.perf_counter() - began)
     writer.close()
     await writer.wait_closed()
 
 
-async def main(port: int, tasks: int, seconds: float, counted: Slice) -> None:
+async def main(port: int, tasks: int, seconds: float, asking: Asking) -> None:
     opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(tasks)]
     async with asyncio.TaskGroup() as group:
         for number, (reader, writer) in enumerate(opened):
-            group.create_task(ask(number, reader, writer, counted))
+            group.create_task(ask(number, reader, writer, asking))
         await asyncio.sleep(seconds / 3)
-        counted.begin()
+        asking.begin()
         await asyncio.sleep(seconds)
-        counted.end()
+        asking.end()
 
 
 if __name__ == "__main__":
     options = parse_arguments(__doc__)
-    counting = Slice(options.pid)
-    run_on(options.variant, main(options.port, options.tasks, options.seconds, counting))
+    asked = Asking(options.pid)
+    run_on(options.variant, main(options.port, options.tasks, options.seconds, asked))

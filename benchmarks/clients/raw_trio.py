@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 import trio
-from clients.slices import Slice, numbered_line, parse_arguments
+from clients.asking import Asking, numbered_line, parse_arguments
 
 
-async def ask(number: int, stream: trio.SocketStream, counted: Slice) -> None:
+async def ask(number: int, stream: trio.SocketStream, asking: Asking) -> None:
     """Ask until the slice is over."""
     count = 0
-    while not counted.over:
+    while not asking.over:
         count += 1
         line = numbered_line(number, count) + b"\n"
         began = time.perf_counter()
@@ -21,21 +21,21 @@ async def ask(number: int, stream: trio.SocketStream, counted: Slice) -> None:
             reply += await stream.receive_some()
         if reply != line:
             raise SystemExit(f"wrong reply: {reply!r} to {line!r}")
-        counted.trips.append(time.perf_counter() - began)
+        asking.trips.append(time.perf_counter() - began)
     await stream.aclose()
 
 
-async def main(port: int, tasks: int, seconds: float, counted: Slice) -> None:
+async def main(port: int, tasks: int, seconds: float, asking: Asking) -> None:
     opened = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(tasks)]
     async with trio.open_nursery() as nursery:
         for number, stream in enumerate(opened):
-            nursery.start_soon(ask, number, stream, counted)
+            nursery.start_soon(ask, number, stream, asking)
         await trio.sleep(seconds / 3)
-        counted.begin()
+        asking.begin()
         await trio.sleep(seconds)
-        counted.end()
+        asking.end()
 
 
 if __name__ == "__main__":
     options = parse_arguments(__doc__)
-    trio.run(main, options.port, options.tasks, options.seconds, Slice(options.pid))
+    trio.run(main, options.port, options.tasks, options.seconds, Asking(options.pid))

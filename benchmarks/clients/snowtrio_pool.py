@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 import trio
-from clients.slices import Slice, numbered_line, parse_arguments
+from clients.asking import Asking, numbered_line, parse_arguments
 
 from snowtrio import Client, ClientLimits, Connection, LineCodec
 
@@ -24,10 +24,10 @@ class Caller:
         self.reply = b""
         self.parking = trio.lowlevel.ParkingLot()
 
-    async def run(self, client: Client[bytes], counted: Slice) -> None:
+    async def run(self, client: Client[bytes], asking: Asking) -> None:
         """Ask until the slice is over."""
         count = 0
-        while not counted.over:
+        while not asking.over:
             count += 1
             line = numbered_line(self.number, count)
             began = time.perf_counter()
@@ -37,7 +37,7 @@ class Caller:
             if self.reply != line:
                 raise SystemExit(f"wrong reply: {self.reply!r} to {line!r}")
             self.reply = b""
-            counted.trips.append(time.perf_counter() - began)
+            asking.trips.append(time.perf_counter() - began)
 
     def answer(self, line: bytes) -> None:
         """Take the reply."""
@@ -47,7 +47,7 @@ class Caller:
         self.parking.unpark()
 
 
-async def main(port: int, tasks: int, seconds: float, counted: Slice) -> None:
+async def main(port: int, tasks: int, seconds: float, asking: Asking) -> None:
     callers = [Caller(number) for number in range(tasks)]
 
     def take(connection: Connection[bytes], line: bytes) -> None:  # noqa: ARG001
@@ -58,13 +58,13 @@ async def main(port: int, tasks: int, seconds: float, counted: Slice) -> None:
     )
     async with client, trio.open_nursery() as nursery:
         for caller in callers:
-            nursery.start_soon(caller.run, client, counted)
+            nursery.start_soon(caller.run, client, asking)
         await trio.sleep(seconds / 3)
-        counted.begin()
+        asking.begin()
         await trio.sleep(seconds)
-        counted.end()
+        asking.end()
 
 
 if __name__ == "__main__":
     options = parse_arguments(__doc__)
-    trio.run(main, options.port, options.tasks, options.seconds, Slice(options.pid))
+    trio.run(main, options.port, options.tasks, options.seconds, Asking(options.pid))

@@ -10,8 +10,7 @@ import selectors
 import time
 
 from load.pinger import Pinger, line, open_pinger
-from load.report import report
-from machine import cpu_seconds
+from load.slices import Slice
 
 SIZE = 64
 
@@ -77,12 +76,11 @@ def main() -> None:
     for pinger in pingers:
         selector.register(pinger.sock, selectors.EVENT_READ, pinger)
     drive(selector, pingers, options.seconds / 5)
-    before, began, ours = cpu_seconds(options.pid), time.perf_counter(), time.process_time()
+    measured = Slice(options.pid)
+    measured.begin()
     trips, wakes = drive(selector, pingers, options.seconds)
-    ours, elapsed = time.process_time() - ours, time.perf_counter() - began
-    cpu = cpu_seconds(options.pid) - before
-    units = len(trips) * options.in_flight
-    report(units=units, seconds=elapsed, cpu=cpu, trips=trips, load=ours, wakes=wakes)
+    measured.end()
+    measured.report(units=len(trips) * options.in_flight, trips=trips, wakes=wakes)
 
 
 if __name__ == "__main__":

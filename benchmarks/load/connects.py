@@ -10,8 +10,7 @@ import selectors
 import socket
 import time
 
-from load.report import report
-from machine import cpu_seconds
+from load.slices import Slice
 
 LINE = b"x" * 63 + b"\n"
 
@@ -80,12 +79,11 @@ def main() -> None:
     address = ("127.0.0.1", options.port)
     drive(address, options.at_once, options.seconds / 5)
     time.sleep(SETTLE)
-    before, began, ours = cpu_seconds(options.pid), time.perf_counter(), time.process_time()
+    measured = Slice(options.pid)
+    measured.begin()
     trips, wakes = drive(address, options.at_once, options.seconds)
-    ours, elapsed = time.process_time() - ours, time.perf_counter() - began
-    time.sleep(SETTLE)
-    cpu = cpu_seconds(options.pid) - before
-    report(units=len(trips), seconds=elapsed, cpu=cpu, trips=trips, load=ours, wakes=wakes)
+    measured.end(SETTLE)
+    measured.report(units=len(trips), trips=trips, wakes=wakes)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 from load.pinger import FRAMES, Pinger, open_pinger
-from load.report import report
-from machine import cpu_seconds
+from load.slices import Slice
 
 
 def open_all(options: argparse.Namespace) -> list[Pinger]:
@@ -63,17 +62,11 @@ def main() -> None:
     for pinger in pingers:
         selector.register(pinger.sock, selectors.EVENT_READ, pinger)
     drive(selector, pingers, options.seconds / 5)
-    before, began, ours = cpu_seconds(options.pid), time.perf_counter(), time.process_time()
+    measured = Slice(options.pid)
+    measured.begin()
     trips, wakes = drive(selector, pingers, options.seconds)
-    ours, elapsed = time.process_time() - ours, time.perf_counter() - began
-    report(
-        units=len(trips) * options.in_flight,
-        seconds=elapsed,
-        cpu=cpu_seconds(options.pid) - before,
-        trips=trips,
-        load=ours,
-        wakes=wakes,
-    )
+    measured.end()
+    measured.report(units=len(trips) * options.in_flight, trips=trips, wakes=wakes)
     for pinger in pingers:
         pinger.close()
 

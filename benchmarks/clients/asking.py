@@ -1,13 +1,12 @@
-"""What measured clients have in common: the lines, the slice of time, and the report."""
+"""What measured clients have in common: their lines, when to stop, and what counts."""
 
 from __future__ import annotations
 
 import argparse
-import time
+import os
 
-import attrs
-from load.report import report
-from machine import cpu_seconds
+import profiles
+from load.slices import Slice
 
 PADDING = b"x" * 48
 
@@ -17,38 +16,28 @@ def numbered_line(task: int, count: int) -> bytes:
     return b"%d %d %b" % (task, count, PADDING)
 
 
-@attrs.define
-class Slice:
-    """The time in which exchanges count.
+class Asking:
+    """The tasks' common knowledge.
 
     Parameters:
         server: the process id of the server, which is the load here.
     """
 
-    server: int
-    trips: list[float] = attrs.field(factory=list)
-    """The time that each exchange took, in seconds."""
-    over: bool = False
-    """Whether the tasks are to stop."""
-    _began: float = 0.0
-    _ours: float = 0.0
-    _servers: float = 0.0
+    def __init__(self, server: int) -> None:
+        self.over = False
+        self.trips: list[float] = []
+        self._slice = Slice(server, measured=os.getpid())
 
     def begin(self) -> None:
         """Count from here on."""
         self.trips.clear()
-        self._servers = cpu_seconds(self.server)
-        self._began = time.perf_counter()
-        self._ours = time.process_time()
+        self._slice.begin()
 
     def end(self) -> None:
-        """Stop the tasks, and print what the slice gave."""
-        cpu, elapsed = time.process_time() - self._ours, time.perf_counter() - self._began
+        """Have the tasks stop, and print what the slice gave."""
+        self._slice.end()
         self.over = True
-        load = cpu_seconds(self.server) - self._servers
-        report(
-            units=len(self.trips), seconds=elapsed, cpu=cpu, trips=self.trips, load=load, wakes=0
-        )
+        self._slice.report(units=len(self.trips), trips=self.trips)
 
 
 def parse_arguments(description: str | None) -> argparse.Namespace:
@@ -59,4 +48,5 @@ def parse_arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--pid", type=int, required=True, help="the server's")
     parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=1.0)
+    profiles.listen()
     return parser.parse_args()
