@@ -69,8 +69,7 @@ def allow_many_descriptors() -> None:
 def description() -> dict[str, str]:
     """Return what the figures depend on: processor, system, Python and libraries."""
     about = {
-        "processor": processor(),
-        "cores": str(os.cpu_count()),
+        "processor": f"{processor()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }

@@ -3,6 +3,8 @@
     python benchmarks/run.py                            # everything, five rounds
     python benchmarks/run.py --quick                    # under a minute: what the goals compare
     python benchmarks/run.py --only lines-64x64 --only tls --json figures.json
+    python benchmarks/run.py --from figures.json --chart figures.svg
+    python benchmarks/run.py --docs                     # and put it all into the documentation
     python benchmarks/run.py --list
 
 Servers run one at a time on one core, the load on another, in rounds that are interleaved so that a
@@ -22,13 +24,9 @@ import goals
 import machine
 import rounds
 import scenarios
-import tables
+import terminal
 from measure.settings import Settings
 from results import Results
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-TABLES_WIDTH = 130
 
 
 def planned(options: argparse.Namespace) -> list[tuple[scenarios.Scenario, list[str]]]:
@@ -42,56 +40,55 @@ def planned(options: argparse.Namespace) -> list[tuple[scenarios.Scenario, list[
             servers = [server for server in servers if server in goals.needed_by(scenario.name)]
         if servers:
             plan.append((scenario, servers))
+    if not plan:
+        raise LookupError("none of these servers takes part")
     return plan
-
-
-def show_list(console: Console) -> None:
-    """Print the scenarios and who takes part."""
-    for scenario in scenarios.SCENARIOS:
-        console.print(f"{scenario.name:16} {scenario.title}", highlight=False)
-        console.print(f"{'':16} {' '.join(scenario.servers)}", style="dim", highlight=False)
 
 
 def measure(options: argparse.Namespace) -> Results:
     """Run what was asked for."""
-    slices = options.seconds or (0.3 if options.quick else 1.0)
+    seconds = options.seconds or (0.3 if options.quick else 1.0)
     number = options.rounds or (1 if options.quick else 5)
+    plan = planned(options)
     results = Results(
         machine.description(),
-        {"rounds": str(number), "seconds": f"{slices:g}", "began": time.strftime("%Y-%m-%d")},
+        {"rounds": str(number), "seconds": f"{seconds:g}", "began": time.strftime("%Y-%m-%d")},
     )
-    columns = (
-        BarColumn(30),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Progress(*columns, console=Console(stderr=True), refresh_per_second=2) as progress,
-    ):
+    with tempfile.TemporaryDirectory() as folder, terminal.progress() as progress:
         certificates.issue(Path(folder))
-        settings = Settings(slices, Path(folder), many=1000 if options.quick else 5000)
-        rounds.run_all(planned(options), number, settings, results, progress)
+        settings = Settings(seconds, Path(folder), many=1000 if options.quick else 5000)
+        rounds.run_all(plan, number, settings, results, progress)
     return results
 
 
 def main() -> int:
     """Run what the command line asks for; return the exit status."""
     options = parse_arguments()
-    console = Console(width=None if sys.stdout.isatty() else TABLES_WIDTH)
     if options.list:
-        show_list(console)
+        terminal.show_list()
         return 0
     machine.allow_many_descriptors()
     try:
-        results = measure(options)
-    except LookupError as error:
+        results = Results.load(options.results) if options.results else measure(options)
+    except (LookupError, OSError) as error:
         sys.exit(f"run: {error}")
-    tables.show(results, console)
+    terminal.show(results)
+    write(results, options)
+    return 1 if any(" failed: " in note for note in results.notes) else 0
+
+
+def write(results: Results, options: argparse.Namespace) -> None:
+    """Write the files that were asked for."""
     if options.json:
         results.save(options.json)
-    return 1 if any(" failed: " in note for note in results.notes) else 0
+    if options.chart:
+        import chart
+
+        chart.bars(results, options.chart, list(results.scenarios))
+    if options.docs:
+        import pages
+
+        pages.write(results)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -105,6 +102,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="5, or 1 with --quick")
     parser.add_argument("--seconds", type=float, help="of a slice: 1, or 0.3 with --quick")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--from", type=Path, dest="results", help="measure nothing: read this file")
+    parser.add_argument("--chart", type=Path, help="write a chart to this file, as SVG")
+    parser.add_argument("--docs", action="store_true", help="write the documentation's figures")
     return parser.parse_args()
 
 

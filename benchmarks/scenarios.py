@@ -42,11 +42,16 @@ class Scenario:
         return self.name.partition("-")[0]
 
 
+def many(number: int, noun: str) -> str:
+    """Return so many of something, in words."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def lines(connections: int, in_flight: int, servers: tuple[str, ...]) -> Scenario:
     """Return an echo of lines of 64 bytes."""
     return Scenario(
         name=f"lines-{connections}x{in_flight}",
-        title=f"line echo, {connections} connections x {in_flight} in flight",
+        title=f"line echo, {many(connections, 'connection')} x {in_flight} in flight",
         servers=servers,
         measure=partial(echo.measure, connections=connections, in_flight=in_flight),
     )
@@ -82,7 +87,7 @@ def from_a_pool(tasks: int) -> Scenario:
     """Return many tasks of a client that ask, and wait for their replies."""
     return Scenario(
         name=f"pool-{tasks}",
-        title=f"client of {tasks} tasks: a pool of 16 (snowtrio), a connection a task (the others)",
+        title=f"client, {many(tasks, 'task')}: pool of 16 (snowtrio), connection each (others)",
         unit="client's CPU µs an exchange",
         servers=("snowtrio", "asyncio-streams", "uvloop-streams", "trio"),
         measure=partial(pool.measure, tasks=tasks),
@@ -93,7 +98,7 @@ def broadcasting(in_flight: int) -> Scenario:
     """Return lines that go to a thousand connections each."""
     return Scenario(
         name=f"broadcast-{in_flight}",
-        title=f"broadcast to 1000 connections, {in_flight} in flight",
+        title=f"broadcast to 1,000 connections, {in_flight} in flight",
         unit="CPU µs a delivery",
         servers=("snowtrio", "asyncio-streams", "uvloop-streams", "trio"),
         measure=partial(broadcast.measure, connections=1000, in_flight=in_flight),

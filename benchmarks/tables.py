@@ -1,14 +1,12 @@
-"""Tables for the terminal: one a scenario, and the goals."""
+"""Results as grids of text, for the terminal and for the documentation."""
 
 from __future__ import annotations
 
+import attrs
 import goals
 from results import Results, ScenarioResult
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-HEADINGS = {
+COLUMNS = {
     "spoken": ("after a line", "{:.2f}"),
     "rate": ("a second", "{:,.0f}"),
     "p50_ms": ("p50 ms", "{:.2f}"),
@@ -20,74 +18,90 @@ HEADINGS = {
 """The columns beside the cost: what stands above them, and how they are written."""
 
 
-def plain_table() -> Table:
-    """Return an empty table without much around it."""
-    return Table(box=box.SIMPLE_HEAD)
+@attrs.frozen
+class Grid:
+    """A table.
+
+    Parameters:
+        headings: above the columns.
+        texts: how many columns at the left are text; the others are figures.
+        rows: the cells.
+    """
+
+    headings: list[str]
+    texts: int
+    rows: list[list[str]]
 
 
-def scenario_table(name: str, scenario: ScenarioResult) -> Table:
-    """Return the table of one scenario."""
-    peers = [peer for peer in goals.peers_of(name) if peer in scenario.servers]
-    peers = peers or [server for server in scenario.servers if not server.startswith("snowtrio")]
+def is_ours(server: str) -> bool:
+    """Whether a server is one of snowtrio's."""
+    return server.startswith("snowtrio")
+
+
+def peers_shown(name: str, scenario: ScenarioResult) -> list[str]:
+    """Return whom a scenario's table compares with: the goals' peers, or else all there are."""
+    named = [peer for peer in goals.peers_of(name) if peer in scenario.servers]
+    return named or [server for server in scenario.servers if not is_ours(server)]
+
+
+def scenario_grid(name: str, scenario: ScenarioResult) -> Grid:
+    """Return what one scenario gave: a row for each server."""
+    peers = peers_shown(name, scenario)
     first = next(iter(scenario.servers.values()))
-    columns = [column for column in HEADINGS if column in first.columns]
-    headings = [scenario.unit, "spread", *(f"x {peer.replace('-', ' ')}" for peer in peers)]
-    table = plain_table()
-    table.add_column("server", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for column in columns:
-        table.add_column(HEADINGS[column][0], justify="right", style="dim")
-    for server, result in scenario.servers.items():
-        table.add_row(
+    columns = [column for column in COLUMNS if column in first.columns]
+    headings = ["server", scenario.unit]
+    headings += [f"x {peer.replace('-', ' ')}" for peer in peers]
+    headings += ["spread", *(COLUMNS[column][0] for column in columns)]
+    rows = [
+        [
             server,
             f"{scenario.cost(server):.2f}",
-            f"{result.spread:.0%}",
             *(f"{scenario.ratio(server, peer):.2f}" for peer in peers),
-            *(HEADINGS[column][1].format(result.median(column)) for column in columns),
-            style="bold" if server.startswith("snowtrio") else None,
-        )
-    return table
+            f"{result.spread:.0%}" if len(result.rounds) > 1 else "",
+            *(COLUMNS[column][1].format(result.median(column)) for column in columns),
+        ]
+        for server, result in scenario.servers.items()
+    ]
+    return Grid(headings, 1, rows)
 
 
-def goals_table(results: Results) -> Table:
-    """Return what became of the goals."""
-    table = plain_table()
-    for heading in ("scenario", "server", "compared with"):
-        table.add_column(heading)
-    for heading in ("measured", "goal", "stretch"):
-        table.add_column(heading, justify="right")
-    table.add_column("holds")
-    for verdict in goals.verdicts(results):
-        goal = verdict.goal
-        table.add_row(
-            goal.scenario,
-            goal.server,
-            goal.peer or "itself",
-            f"{verdict.measured:.2f}",
-            *("" if bound is None else f"{bound:.2f}" for bound in (goal.goal, goal.stretch)),
+def goals_grid(verdicts: list[goals.Verdict]) -> Grid:
+    """Return what became of the goals: a row for each."""
+    headings = ["scenario", "server", "compared with", "holds", "measured", "goal", "stretch"]
+    rows = [
+        [
+            verdict.goal.scenario,
+            verdict.goal.server,
+            verdict.goal.peer or "none (KiB)",
             in_words(verdict),
-            style="red" if verdict.holds is False else None,
-        )
-    return table
+            f"{verdict.measured:.2f}",
+            *("" if b is None else f"{b:.2f}" for b in (verdict.goal.goal, verdict.goal.stretch)),
+        ]
+        for verdict in verdicts
+    ]
+    return Grid(headings, 4, rows)
 
 
 def in_words(verdict: goals.Verdict) -> str:
     """Return whether goal and stretch hold."""
-    if verdict.stretched:
-        return "yes, stretch too" if verdict.holds else "stretch"
     if verdict.holds is None:
-        return "not the stretch"
-    return "yes" if verdict.holds else "no"
+        return "stretch" if verdict.stretched else "not the stretch"
+    if not verdict.holds:
+        return "no"
+    return "yes, stretch too" if verdict.stretched else "yes"
 
 
-def show(results: Results, console: Console) -> None:
-    """Print everything that was measured."""
-    for name, scenario in results.scenarios.items():
-        console.print(f"[bold]{name}[/]: {scenario.title}", highlight=False)
-        console.print(scenario_table(name, scenario))
-    if goals.verdicts(results):
-        console.print("[bold]the goals[/]")
-        console.print(goals_table(results))
-    for note in results.notes:
-        console.print(f"note: {note}")
+def losses(results: Results) -> list[tuple[str, str, float, list[str]]]:
+    """Return where a peer is cheaper than our cheapest.
+
+    For each such scenario: its title, our cheapest, how many times the cheapest peer's cost that
+    is, and all the peers that are cheaper, the cheapest first.
+    """
+    found: list[tuple[str, str, float, list[str]]] = []
+    for scenario in results.scenarios.values():
+        order = sorted(scenario.servers, key=scenario.cost)
+        best = next((server for server in order if is_ours(server)), None)
+        cheaper = order[: order.index(best)] if best is not None else []
+        if best is not None and cheaper:
+            found.append((scenario.title, best, scenario.ratio(best, cheaper[0]), cheaper))
+    return found

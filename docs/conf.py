@@ -15,7 +15,8 @@ project_copyright = "The snowtrio authors"
 version = release = installed_version("snowtrio")
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser"]
-exclude_patterns = ["_build"]
+# The figures are a part of the page beside them.
+exclude_patterns = ["_build", "explanation/performance"]
 html_theme = "furo"
 html_title = f"snowtrio {release}"
 

@@ -21,6 +21,7 @@ class Slice:
         self.pid = pid
         self.measured = pid if measured is None else measured
         self.seconds = 0.0
+        self.settle = 0.0
         self.ours = 0.0
         self.theirs = 0.0
 
@@ -36,6 +37,7 @@ class Slice:
         self.ours = time.process_time() - self.ours
         self.seconds = time.perf_counter() - self.seconds
         time.sleep(settle)
+        self.settle = settle
         self.theirs = cpu_seconds(self.pid) - self.theirs
         profiles.end(self.measured)
 
@@ -56,7 +58,7 @@ class Slice:
             "rate": units / self.seconds,
             "p50_ms": percentile(trips, 0.5) * 1e3,
             "p99_ms": percentile(trips, 0.99) * 1e3,
-            "busy": cpu / self.seconds,
+            "busy": cpu / (self.seconds + self.settle),
             "load": load / self.seconds,
             "units": units,
         }

@@ -1,0 +1,53 @@
+"""``benchmarks/run.py``, with slices so short that its figures mean nothing: that it works."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from .examples import run_program
+
+RUN = str(Path(__file__).parents[2] / "benchmarks" / "run.py")
+SCENARIOS = ["lines-64x1", "tls-64x1", "pool-100"]
+SERVERS = ["asyncio-streams", "snowtrio"]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="reads /proc, or asks psutil")
+
+
+async def test_a_tiny_run_gives_tables_and_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, RUN, "--rounds", "1", "--seconds", "0.05", "--json", str(file)]
+    command += [word for name in SCENARIOS for word in ("--only", name)]
+    done = await run_program(*command, "--servers", *SERVERS)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+    scenarios = json.loads(file.read_text())["scenarios"]
+    assert sorted(scenarios) == sorted(SCENARIOS)
+    for scenario in scenarios.values():
+        assert sorted(scenario["servers"]) == SERVERS
+        for result in scenario["servers"].values():
+            (figures,) = result["rounds"]
+            assert figures["units"] >= 64  # A burst on each connection at least.
+            assert min(figures["cost"], figures["rate"], figures["p50_ms"]) > 0
+            assert figures["p50_ms"] <= figures["p99_ms"]
+    check_tables(done.stdout.decode())
+
+
+def check_tables(shown: str) -> None:
+    """Each scenario has a table with its servers, and the goals come last."""
+    tables, _, goals = shown.partition("the goals")
+    for name in SCENARIOS:
+        assert f"{name}: " in tables
+    for server in SERVERS:
+        assert tables.count(f"  {server} ") == len(SCENARIOS)
+    assert "lines-64x1" in goals
+    assert "asyncio-streams" in goals
+
+
+async def test_a_scenario_that_is_not_there_is_one_line() -> None:
+    done = await run_program(sys.executable, RUN, "--only", "nonsense")
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == ["run: no scenario or family is called nonsense"]
