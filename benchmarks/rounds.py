@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import roster
+from load.errors import WrongReplyError
 from measure.processes import MeasurementError
 from measure.settings import Settings
 from results import Results, ScenarioResult, ServerResult
@@ -26,7 +27,12 @@ def run_all(
         times = min(rounds, scenario.most_rounds or rounds)
         order += [(scenario, number, server) for number in range(times) for server in found]
     task = progress.add_task("", total=len(order))
+    shown = ""
     for scenario, number, server in order:
+        if scenario.name != shown and not progress.console.is_terminal:
+            # Nothing moves where this goes to: a line now and then.
+            shown = scenario.name
+            progress.console.print(shown)
         about = f"{scenario.name} {number + 1}/{rounds} {server}"
         progress.update(task, description=about)
         measure_once(scenario, server, settings, results)
@@ -48,7 +54,7 @@ def measure_once(scenario: Scenario, server: str, settings: Settings, results: R
     """Measure one server once; what fails is noted, and the others go on."""
     try:
         figures = scenario.measure(server, settings)
-    except MeasurementError as error:
+    except (MeasurementError, WrongReplyError, OSError) as error:
         results.notes.append(f"{scenario.name}: {server} failed: {error}")
     else:
         new = ScenarioResult(scenario.title, scenario.unit)

@@ -4,7 +4,7 @@
     python benchmarks/run.py --quick                    # under a minute: what the goals compare
     python benchmarks/run.py --only lines-64x64 --only tls --json figures.json
     python benchmarks/run.py --from figures.json --chart figures.svg
-    python benchmarks/run.py --docs                     # and put it all into the documentation
+    python benchmarks/run.py --docs                     # and write what the documentation shows
     python benchmarks/run.py --list
 
 Servers run one at a time on one core, the load on another, in rounds that are interleaved so that a
@@ -47,7 +47,7 @@ def planned(options: argparse.Namespace) -> list[tuple[scenarios.Scenario, list[
 
 def measure(options: argparse.Namespace) -> Results:
     """Run what was asked for."""
-    seconds = options.seconds or (0.3 if options.quick else 1.0)
+    seconds = options.seconds or (0.3 if options.quick else 0.8)
     number = options.rounds or (1 if options.quick else 5)
     plan = planned(options)
     results = Results(
@@ -100,12 +100,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--servers", nargs="+", help="only these")
     parser.add_argument("--quick", action="store_true", help="one short round of what has goals")
     parser.add_argument("--rounds", type=int, help="5, or 1 with --quick")
-    parser.add_argument("--seconds", type=float, help="of a slice: 1, or 0.3 with --quick")
+    parser.add_argument("--seconds", type=float, help="of a slice: 0.8, or 0.3 with --quick")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--from", type=Path, dest="results", help="measure nothing: read this file")
     parser.add_argument("--chart", type=Path, help="write a chart to this file, as SVG")
     parser.add_argument("--docs", action="store_true", help="write the documentation's figures")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.docs and (options.only or options.servers or options.quick):
+        parser.error("the documentation shows a whole run: --docs goes with no choice of parts")
+    return options
 
 
 if __name__ == "__main__":

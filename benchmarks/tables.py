@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import goals
 from results import Results, ScenarioResult
 
-COLUMNS = {
-    "spoken": ("after a line", "{:.2f}"),
-    "rate": ("a second", "{:,.0f}"),
-    "p50_ms": ("p50 ms", "{:.2f}"),
-    "p99_ms": ("p99 ms", "{:.2f}"),
-    "per_wake": ("a wake-up", "{:.1f}"),
-    "busy": ("own core", "{:.0%}"),
-    "load": ("load's", "{:.0%}"),
+
+def three_digits(value: float) -> str:
+    """Return a number with three digits that count."""
+    places = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:,.{places}f}"
+
+
+COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "spoken": ("after a line", three_digits),
+    "rate": ("a second", "{:,.0f}".format),
+    "p50_ms": ("p50 ms", three_digits),
+    "p99_ms": ("p99 ms", three_digits),
+    "per_wake": ("a wake-up", "{:.1f}".format),
+    "busy": ("own core", "{:.0%}".format),
+    "load": ("load's", "{:.0%}".format),
 }
 """The columns beside the cost: what stands above them, and how they are written."""
 
@@ -55,10 +64,10 @@ def scenario_grid(name: str, scenario: ScenarioResult) -> Grid:
     rows = [
         [
             server,
-            f"{scenario.cost(server):.2f}",
+            three_digits(scenario.cost(server)),
             *(f"{scenario.ratio(server, peer):.2f}" for peer in peers),
             f"{result.spread:.0%}" if len(result.rounds) > 1 else "",
-            *(COLUMNS[column][1].format(result.median(column)) for column in columns),
+            *(COLUMNS[column][1](result.median(column)) for column in columns),
         ]
         for server, result in scenario.servers.items()
     ]

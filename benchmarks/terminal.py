@@ -12,7 +12,7 @@ from rich.table import Table
 from scenarios import SCENARIOS
 
 # Where the output goes to a file, and has no width of its own.
-WIDTH = 130
+WIDTH = 150
 
 
 def console() -> Console:

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from clients.asking import Asking, numbered_line, parse_arguments
+from load.errors import WrongReplyError
 from peers.loops import run_on
 
 
@@ -22,7 +23,7 @@ async def ask(
         await writer.drain()
         reply = await reader.readline()
         if reply != line:
-            raise SystemExit(f"wrong reply: {reply!r} to {line!r}")
+            raise WrongReplyError(f"{reply!r} to {line!r}")
         asking.trips.append(time.perf_counter() - began)
     writer.close()
     await writer.wait_closed()

@@ -6,6 +6,7 @@ import time
 
 import trio
 from clients.asking import Asking, numbered_line, parse_arguments
+from load.errors import WrongReplyError
 
 
 async def ask(number: int, stream: trio.SocketStream, asking: Asking) -> None:
@@ -20,7 +21,7 @@ async def ask(number: int, stream: trio.SocketStream, asking: Asking) -> None:
         while not reply.endswith(b"\n"):
             reply += await stream.receive_some()
         if reply != line:
-            raise SystemExit(f"wrong reply: {reply!r} to {line!r}")
+            raise WrongReplyError(f"{reply!r} to {line!r}")
         asking.trips.append(time.perf_counter() - began)
     await stream.aclose()
 

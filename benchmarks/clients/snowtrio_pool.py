@@ -10,6 +10,7 @@ import time
 
 import trio
 from clients.asking import Asking, numbered_line, parse_arguments
+from load.errors import WrongReplyError
 
 from snowtrio import Client, ClientLimits, Connection, LineCodec
 
@@ -35,14 +36,14 @@ class Caller:
             while not self.reply:
                 await self.parking.park()
             if self.reply != line:
-                raise SystemExit(f"wrong reply: {self.reply!r} to {line!r}")
+                raise WrongReplyError(f"{self.reply!r} to {line!r}")
             self.reply = b""
             asking.trips.append(time.perf_counter() - began)
 
     def answer(self, line: bytes) -> None:
         """Take the reply."""
         if self.reply:
-            raise SystemExit(f"two replies: {self.reply!r} and {line!r}")
+            raise WrongReplyError(f"two replies: {self.reply!r} and {line!r}")
         self.reply = line
         self.parking.unpark()
 

@@ -10,6 +10,7 @@ import selectors
 import socket
 import time
 
+from load.errors import WrongReplyError
 from load.slices import Slice
 
 LINE = b"x" * 63 + b"\n"
@@ -33,7 +34,7 @@ class Visit:
         data = self.sock.recv(len(LINE))
         self.back += data
         if not data or not LINE.startswith(self.back):
-            raise SystemExit(f"wrong echo: {self.back!r}")
+            raise WrongReplyError(f"{self.back!r} to {LINE!r}")
         if self.back != LINE:
             return False
         self.sock.close()

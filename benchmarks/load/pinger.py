@@ -12,6 +12,8 @@ import ssl
 import time
 from pathlib import Path
 
+from load.errors import WrongReplyError
+
 
 class Pinger:
     """One connection: sends a burst, waits until all of it is back, sends it again."""
@@ -37,12 +39,12 @@ class Pinger:
     def take(self, count: int) -> bool:
         """Count what came, and check it when all of it is there."""
         if not count:
-            raise SystemExit("the server closed a connection")
+            raise WrongReplyError("the server closed a connection")
         self.got += count
         if self.got < len(self.burst):
             return False
         if self.back != self.burst:
-            raise SystemExit(f"wrong echo: {bytes(self.back[:200])!r} of {self.burst[:200]!r}")
+            raise WrongReplyError(f"{bytes(self.back[:200])!r} to {self.burst[:200]!r}")
         return True
 
     def exchange(self) -> None:
@@ -86,7 +88,7 @@ class TLSPinger(Pinger):
     def receive(self) -> bool:
         data = self.sock.recv(262144)
         if not data:
-            raise SystemExit("the server closed a connection")
+            raise WrongReplyError("the server closed a connection")
         self.incoming.write(data)
         try:
             while True:

@@ -5,8 +5,29 @@ from __future__ import annotations
 import json
 import time
 
+import attrs
 import profiles
 from machine import cpu_seconds
+
+
+@attrs.frozen
+class Moment:
+    """What the clocks show.
+
+    Parameters:
+        clock: seconds of the wall clock.
+        ours: processor time of this process.
+        theirs: processor time of the other process.
+    """
+
+    clock: float
+    ours: float
+    theirs: float
+
+    @classmethod
+    def now(cls, pid: int) -> Moment:
+        """Look at all clocks."""
+        return cls(time.perf_counter(), time.process_time(), cpu_seconds(pid))
 
 
 class Slice:
@@ -14,32 +35,24 @@ class Slice:
 
     Parameters:
         pid: the other process: of the server, for a load.
-        measured: the one whose time is the figure that counts.
+        measured: the one whose time is the figure that counts; the other one if not given.
     """
 
     def __init__(self, pid: int, *, measured: int | None = None) -> None:
-        self.pid = pid
-        self.measured = pid if measured is None else measured
-        self.seconds = 0.0
-        self.settle = 0.0
-        self.ours = 0.0
-        self.theirs = 0.0
+        self._pid = pid
+        self._measured = pid if measured is None else measured
 
     def begin(self) -> None:
         """Count from here on."""
-        profiles.begin(self.measured)
-        self.theirs = cpu_seconds(self.pid)
-        self.seconds = time.perf_counter()
-        self.ours = time.process_time()
+        profiles.begin(self._measured)
+        self._began = self._ended = self._settled = Moment.now(self._pid)
 
     def end(self, settle: float = 0.0) -> None:
         """Count no further, but give the other process a while to finish what it has begun."""
-        self.ours = time.process_time() - self.ours
-        self.seconds = time.perf_counter() - self.seconds
+        self._ended = Moment.now(self._pid)
         time.sleep(settle)
-        self.settle = settle
-        self.theirs = cpu_seconds(self.pid) - self.theirs
-        profiles.end(self.measured)
+        self._settled = Moment.now(self._pid)
+        profiles.end(self._measured)
 
     def report(self, *, units: int, trips: list[float], wakes: int = 0) -> None:
         """Print what it gave.
@@ -49,17 +62,18 @@ class Slice:
             trips: the time that each exchange took, in seconds.
             wakes: how often the load found something to read; 0 if nobody counts.
         """
-        cpu, load = (
-            (self.theirs, self.ours) if self.measured == self.pid else (self.ours, self.theirs)
-        )
+        seconds = self._ended.clock - self._began.clock
+        ours = self._ended.ours - self._began.ours
+        theirs = self._settled.theirs - self._began.theirs
+        cpu, load = (theirs, ours) if self._measured == self._pid else (ours, theirs)
         trips.sort()
         figures = {
             "cost": cpu / units * 1e6,
-            "rate": units / self.seconds,
+            "rate": units / seconds,
             "p50_ms": percentile(trips, 0.5) * 1e3,
             "p99_ms": percentile(trips, 0.99) * 1e3,
-            "busy": cpu / (self.seconds + self.settle),
-            "load": load / self.seconds,
+            "busy": cpu / (self._settled.clock - self._began.clock),
+            "load": load / seconds,
             "units": units,
         }
         if wakes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,12 @@ class Running:
     port: int
 
 
+def last_words(errors: str) -> str:
+    """Return the last line of a traceback that has words in it."""
+    lines = [line.strip(" |") for line in errors.splitlines()]
+    return next((line for line in reversed(lines) if re.search(r"\w", line)), "")
+
+
 def python(module: str, *arguments: object) -> list[str]:
     """Return the command that runs a file of the benchmarks."""
     return [sys.executable, "-m", module, *map(str, arguments)]
@@ -52,8 +59,8 @@ def process(command: list[str], core: int) -> Iterator[subprocess.Popen[str]]:
             yield child
         except MeasurementError as error:
             errors.seek(0)
-            said = errors.read().strip().splitlines()[-1:]
-            raise MeasurementError("; ".join([str(error), *said])) from None
+            said = last_words(errors.read())
+            raise MeasurementError("; ".join(filter(None, [str(error), said]))) from None
         finally:
             child.kill()
             child.communicate()
@@ -85,7 +92,7 @@ def run_load(command: list[str], core: int) -> str:
         finally:
             child.kill()
     if child.returncode:
-        raise MeasurementError(errors.strip().splitlines()[-1] if errors else "the load failed")
+        raise MeasurementError(last_words(errors) or "the load failed")
     return printed
 
 

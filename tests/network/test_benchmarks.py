@@ -11,7 +11,7 @@ import pytest
 from .examples import run_program
 
 RUN = str(Path(__file__).parents[2] / "benchmarks" / "run.py")
-SCENARIOS = ["lines-64x1", "tls-64x1", "pool-100"]
+SCENARIOS = ["tls-64x64", "pool-100"]
 SERVERS = ["asyncio-streams", "snowtrio"]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="reads /proc, or asks psutil")
@@ -43,7 +43,7 @@ def check_tables(shown: str) -> None:
         assert f"{name}: " in tables
     for server in SERVERS:
         assert tables.count(f"  {server} ") == len(SCENARIOS)
-    assert "lines-64x1" in goals
+    assert "tls-64x64" in goals
     assert "asyncio-streams" in goals
 
 
