@@ -32,8 +32,11 @@ from rich.table import Table
 
 Statistics: TypeAlias = dict[tuple[str, int, str], tuple[int, int, float, float, object]]
 
-ROOTS = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("stdlib")}, key=len, reverse=True)
-HERE = Path(__file__).parents[1]
+# The longest first: an environment may lie within the checkout.
+CHECKOUT = str(Path(__file__).parents[1])
+ROOTS = sorted(
+    [sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"), CHECKOUT], key=len, reverse=True
+)
 
 # Waiting is not work.
 WAITING = ("'poll' of 'select.", "'control' of 'select.")
@@ -53,9 +56,8 @@ def short_name(file: str, line: int, name: str) -> str:
     """Return a function's name with its file, as short as it can be told."""
     if file == "~":
         return name.strip("<>").removeprefix("method ").removeprefix("built-in ")
-    for root in (str(HERE), *ROOTS):
-        file = file.removeprefix(root + os.sep)
-    return f"{file}:{line} {name}"
+    root = next((root for root in ROOTS if file.startswith(root + os.sep)), "")
+    return f"{file.removeprefix(root + os.sep)}:{line} {name}"
 
 
 def functions(path: Path) -> list[Function]:
