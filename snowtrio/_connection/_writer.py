@@ -18,6 +18,7 @@ from .._errors import ConnectionClosedError
 from .._transport import Transport
 from ._budget import Share
 from ._changes import Changes
+from ._departures import current_departures
 from ._losses import again, as_lost
 from ._outbox import Batch, Outbox
 from ._statistics import Counters
@@ -42,6 +43,8 @@ class Writer(Generic[SendT]):
         "_abandoned",
         "_changes",
         "_counters",
+        "_departures",
+        "_gathered",
         "_on_loss",
         "_post",
         "_posted",
@@ -50,7 +53,6 @@ class Writer(Generic[SendT]):
         "_share",
         "_transport",
         "_turns",
-        "_unposted",
         "ahead",
         "coder",
         "done",
@@ -89,12 +91,13 @@ class Writer(Generic[SendT]):
         self._restricted = share is not None
         """Whether more than the outbox's bounds decides about room: it seldom does."""
         self._on_loss = on_loss
-        # At most the batch in flight that `_push` left over, and the open one.
-        self._post: trio.MemorySendChannel[Batch[SendT]]
-        self._posted: trio.MemoryReceiveChannel[Batch[SendT]]
-        self._post, self._posted = trio.open_memory_channel(2)
-        self._unposted: Batch[SendT] | None = None
-        """The open batch, if the task has not been told of it."""
+        # At most the batch in flight that `_push` left over, the open one, and a departure.
+        self._post: trio.MemorySendChannel[Batch[SendT] | None]
+        self._posted: trio.MemoryReceiveChannel[Batch[SendT] | None]
+        self._post, self._posted = trio.open_memory_channel(3)
+        self._departures = current_departures()
+        self._gathered: Batch[SendT] | None = None
+        """The open batch, unless it was left to the task."""
         self._turns: trio.StrictFIFOLock | None = None
         self._changes = changes
         self._sent_this_turn = False
@@ -137,8 +140,9 @@ class Writer(Generic[SendT]):
         if self._share is not None:
             self._share.charge(len(data) - taken)
         if opened is not None:
-            self._unposted = opened
-            self._leave_to_task()
+            self._opened(opened)
+        elif not answering and self._gathered is not None:
+            self._push()  # The last answer takes the others along.
 
     def accept_nowait(self, message: SendT, *, answering: bool) -> None:
         """Accept a message if there is room, or can be made; raises also ``trio.WouldBlock``."""
@@ -238,13 +242,29 @@ class Writer(Generic[SendT]):
         made.clear()
 
     def _gather(self, message: SendT) -> None:
-        """Put a message to those that leave next; `_push` or `_leave_to_task` must follow."""
+        """Put a message to those that leave next."""
         data = self.coder.encode(message)
         opened = self.outbox.put(message, data)
-        if opened is not None:
-            self._unposted = opened
         if self._share is not None:
             self._share.charge(len(data))
+        if opened is not None:
+            self._opened(opened)
+
+    def _opened(self, batch: Batch[SendT]) -> None:
+        """See to it that a batch leaves by the next pass of the run loop at the latest."""
+        self._gathered = batch
+        if batch.taken or self.outbox.in_flight:
+            self._leave_to_task()
+        elif self._departures.add(self) and self.refusal is None:
+            # Its task is idle, so it runs in the next pass. Where the connection is past sending
+            # it ends, and that comes to the same.
+            self._post.send_nowait(None)
+
+    def depart(self) -> None:
+        """Send what has gathered since the last pass of the run loop."""
+        self._sent_this_turn = False
+        self._push()
+        self._sent_this_turn = False
 
     def _try_now(self, data: bytes) -> int:
         """Give the kernel what it takes; the other messages of this turn wait for company.
@@ -275,16 +295,16 @@ class Writer(Generic[SendT]):
         self._leave_to_task()
 
     def _push(self) -> None:
-        """Send what has gathered, at once if nothing is before it; leave the rest to the task."""
-        batch = self._unposted
-        if batch is None:
+        """Send what has gathered, unless something of this turn went before; it departs then."""
+        batch = self._gathered
+        if batch is None or self._sent_this_turn or self.refusal is not None:
             return
-        if not (self._sent_this_turn or self.outbox.in_flight or self.refusal is not None):
-            self._sent_this_turn = True
-            self._offer(self.outbox.seal())
-            if not batch.chunks:
-                self._unposted = None
-        self._leave_to_task()
+        self._sent_this_turn = True
+        self._offer(self.outbox.seal())
+        if batch.chunks:
+            self._leave_to_task()
+        else:
+            self._gathered = None
 
     def _make_room(self) -> None:
         """Offer the kernel what has gathered, for a task that has not let the writer run.
@@ -312,12 +332,12 @@ class Writer(Generic[SendT]):
             self._lost(error)
 
     def _leave_to_task(self) -> None:
-        """Have the writer send the batch that has been opened.
+        """Have the task send what has gathered, or is left of it: it can wait for the kernel.
 
         Where the connection ended while its messages were being made, it is past sending and they
         stay for the account.
         """
-        batch, self._unposted = self._unposted, None
+        batch, self._gathered = self._gathered, None
         if batch is not None and self.refusal is None:
             self._post.send_nowait(batch)
 
@@ -348,7 +368,11 @@ class Writer(Generic[SendT]):
         """Send batches until no more can come and all are sent, or the transport breaks."""
         try:
             while True:
-                await self._send_batch(await self._posted.receive())
+                batch = await self._posted.receive()
+                if batch is None:
+                    self._departures.run()
+                else:
+                    await self._send_batch(batch)
         except trio.EndOfChannel:
             pass  # Nothing more is accepted, and all is sent.
         except Exception as error:  # a stream may break in ways of its own
@@ -357,6 +381,7 @@ class Writer(Generic[SendT]):
             if not isinstance(error, trio.ClosedResourceError) or self.refusal is None:
                 self._lost(error)
         finally:
+            self._departures.run()  # It may have been woken for them.
             self.done = True
             self._changes.note()
 
@@ -408,6 +433,7 @@ class Writer(Generic[SendT]):
     def refuse(self, reason: Exception) -> None:
         """Accept nothing more; senders that wait are told at once. What is accepted still goes."""
         if self.refusal is None:
+            self._leave_to_task()  # It cannot be told of anything later.
             self.refusal = reason
         self._restricted = True
         self._post.close()

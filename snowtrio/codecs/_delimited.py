@@ -112,7 +112,9 @@ class Framing:
             return None
         if frames.count(self._end) != len(messages):
             return None
-        ambiguous = self._optional_cr and not self._lead and frames.find(b"\r\n") != -1
+        # A single byte is found ten times as fast as two.
+        crs = frames.find(b"\r") != -1 and frames.find(b"\r\n") != -1
+        ambiguous = crs and self._optional_cr and not self._lead
         small = len(frames) <= self._limit or max(map(_size, messages)) <= self._limit
         return frames if small and not ambiguous else None
 
@@ -152,7 +154,7 @@ class Framing:
     def _split(self, frames: bytes) -> list[bytes]:
         """Return the messages of whole frames."""
         # `find`, because `in` costs ten times as much: it first tries to read bytes as a number.
-        if self._optional_cr and not self._keep and frames.find(b"\r\n") != -1:
+        if self._optional_cr and not self._keep and frames.find(b"\r") != -1:
             frames = frames.replace(b"\r\n", b"\n")
             # Where LF ends what is sent, a message that ends with a CR could not be sent back.
             while not self._lead and frames.find(b"\r\n") != -1:
@@ -212,7 +214,7 @@ class Delimited(Codec[bytes, bytes]):
                 with them, it has none.
             SendTooLargeError: it is above ``max_message_size``.
         """
-        return self._framing.encode(as_bytes(message))
+        return self._framing.encode(message if type(message) is bytes else as_bytes(message))
 
     def encode_batch(self, messages: Sequence[Buffer]) -> bytes | None:
         """Return the frames of messages if all can be sent."""
