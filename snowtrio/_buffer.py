@@ -19,13 +19,14 @@ class ReceiveBuffer:
     cheap (the interpreter moves the start, not the bytes), and appending is amortised.
     """
 
-    __slots__ = ("_data", "_needle", "_paused", "_searched")
+    __slots__ = ("_data", "_needle", "_searched", "paused")
 
     def __init__(self, data: bytes = b"") -> None:
         self._data: bytes | bytearray = data
         self._needle: bytes = b""
         self._searched = 0
-        self._paused = False
+        self.paused = False
+        """Whether a decoder has stopped at a boundary: see `pause`."""
 
     def __len__(self) -> int:
         return len(self._data)
@@ -116,22 +117,17 @@ class ReceiveBuffer:
             return b""
         return self.take(data.rindex(delimiter) + len(delimiter))
 
-    @property
-    def paused(self) -> bool:
-        """Whether a decoder has stopped at a boundary (see `pause`)."""
-        return self._paused
-
     def pause(self) -> None:
         """Say that the bytes from here on belong to another codec.
 
         For a decoder whose last message changes the protocol: it calls this, gives that message and
         returns. The connection then neither reads nor decodes until ``connection.switch(codec)``.
         """
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """Let decoding go on; ``connection.switch`` calls it."""
-        self._paused = False
+        self.paused = False
 
 
 def _cut_out(data: bytes | bytearray, start: int, end: int) -> bytes:

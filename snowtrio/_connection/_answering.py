@@ -43,8 +43,8 @@ class Answering(Generic[SendT, ReceiveT]):
         "_failure",
         "_function",
         "_item",
-        "_messages",
         "_on_failure",
+        "_rest",
         "_writer",
     )
 
@@ -63,7 +63,7 @@ class Answering(Generic[SendT, ReceiveT]):
         self._failure: BaseException | None = None
         self._error: BaseException | None = None
         self._item: list[ReceiveT] | None = None
-        self._messages: list[ReceiveT] = []
+        self._rest: list[ReceiveT] = []
         self._answers: list[SendT] = []
 
     def put_nowait(self, item: list[ReceiveT] | SkippedMessageError) -> bool:
@@ -71,11 +71,7 @@ class Answering(Generic[SendT, ReceiveT]):
 
         If not, what is left is done by `finish`, or by putting the same batch again.
         """
-        if isinstance(item, SkippedMessageError):
-            logger.debug("skipped a message: %s", item)
-            return True
-        self._begin(item)
-        return self._context.run(self._work)
+        return self._context.run(self._work, item)
 
     async def finish(self, item: list[ReceiveT] | SkippedMessageError) -> None:
         """Wait for room until all of a batch is answered."""
@@ -85,10 +81,9 @@ class Answering(Generic[SendT, ReceiveT]):
         except Exception as error:  # from the wait: the connection is at its end
             self._fail(error)
 
-    async def answer_here(self, item: list[ReceiveT]) -> None:
+    async def answer_here(self, item: list[ReceiveT] | SkippedMessageError) -> None:
         """Answer a batch in the task that made this object, whose context is its own already."""
-        self._begin(item)
-        while not self._work():
+        while not self._work(item):
             await self._writer.wait_for_room()
         if self._failure is not None:
             raise self._failure
@@ -98,32 +93,39 @@ class Answering(Generic[SendT, ReceiveT]):
         if self._item is not None:
             await self.answer_here(self._item)
 
-    def _begin(self, item: list[ReceiveT]) -> None:
+    def _work(self, item: list[ReceiveT] | SkippedMessageError) -> bool:
+        """Answer a batch, or what is left of it."""
         if item is not self._item:
+            if isinstance(item, SkippedMessageError):
+                logger.debug("skipped a message: %s", item)
+                return True
             self._item = item
-            self._messages = item if self._failure is None else []
-
-    def _work(self) -> bool:
-        """Answer what is left, as far as there is room."""
+            self._rest = item if self._failure is None else []
         try:
-            while self._messages or self._answers:
-                if not self._answers:
-                    self._make_answers()
-                if self._answers:
-                    self._writer.new_turn()
-                    accepted = self._writer.accept_many(self._answers)
-                    self._answers = self._answers[accepted:]
-                    if self._answers:
-                        return False
-            if self._error is not None:
-                raise self._error
+            if not self._answer_all():
+                return False
         except BaseException as error:  # whoever runs the handler decides what it means
             self._fail(error)
         self._item = None
         return True
 
+    def _answer_all(self) -> bool:
+        writer = self._writer
+        while self._rest or self._answers:
+            if not self._answers:
+                self._make_answers()
+            if self._answers:
+                writer.new_turn()
+                accepted = writer.accept_many(self._answers)
+                self._answers = self._answers[accepted:]
+                if self._answers:
+                    return False
+        if self._error is not None:
+            raise self._error
+        return True
+
     def _make_answers(self) -> None:
-        messages, self._messages = self._messages[:AT_A_TIME], self._messages[AT_A_TIME:]
+        messages, self._rest = self._rest[:AT_A_TIME], self._rest[AT_A_TIME:]
         function, connection = self._function, self._connection
         # The writer knows of them, since the function may send on its own in between.
         answers: list[SendT] = []
@@ -134,7 +136,7 @@ class Answering(Generic[SendT, ReceiveT]):
                 if answer is not None:
                     answers.append(answer)
         except BaseException as error:  # raised once the answers before it are accepted
-            self._error, self._messages = error, []
+            self._error, self._rest = error, []
         self._writer.ahead = None
         if answers and isinstance(answers[0], types.CoroutineType):
             answers[0].close()
@@ -142,5 +144,5 @@ class Answering(Generic[SendT, ReceiveT]):
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
-        self._messages, self._answers, self._error = [], [], None
+        self._rest, self._answers, self._error = [], [], None
         self._on_failure(error)

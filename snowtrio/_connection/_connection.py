@@ -109,9 +109,9 @@ class Connection(
             ConnectionClosedError: our side closed it; the message was not accepted.
         """
         writer = self._writer
-        if not writer.has_room():
+        if not writer.accept(value, self._inbox.ready):
             await writer.wait_for_room()
-        writer.accept(value, answering=bool(self._inbox.ready))
+            writer.accept_in_turn(value)
 
     def send_nowait(self, message: SendT) -> None:
         """Accept a message if there is room for it.
@@ -120,7 +120,7 @@ class Connection(
             trio.WouldBlock: the outbox is full; nothing was accepted.
             SnowtrioError: as `send`.
         """
-        self._writer.accept_nowait(message, answering=bool(self._inbox.ready))
+        self._writer.accept_nowait(message, self._inbox.ready)
 
     async def send_batch(self, messages: Iterable[SendT]) -> None:
         """Accept many messages in order and send them together (row B1).

@@ -26,30 +26,32 @@ class Decoder(Generic[ReceiveT]):
         size: the most messages in a batch.
     """
 
-    __slots__ = ("_decoding", "_failure", "_fresh", "_size", "buffer", "coder")
+    __slots__ = ("_decoding", "_failure", "_fresh", "_size", "buffer", "coder", "more")
 
     def __init__(self, coder: Codec[Any, ReceiveT], buffer: ReceiveBuffer, size: int) -> None:
         self.coder = coder
         self.buffer = buffer
         self._size = size
-        self._fresh = bool(buffer)
+        self._fresh = self.more = bool(buffer)
+        """Whether there may be more to have before anything is fed."""
         self._decoding: Iterator[ReceiveT] | None = None
         self._failure: Exception | None = None
 
     def feed(self, data: bytes) -> None:
         """Add what a read brought. Everything before it has been decoded, as far as it goes."""
         self.buffer.append(data)
-        self._fresh = True
+        self._fresh = self.more = True
 
     def feed_eof(self) -> None:
         """Note that no more comes: the coder says what the bytes mean that are left."""
         self._decoding = iter(self.coder.decode_eof(self.buffer))
+        self.more = True
 
     def switch(self, coder: Codec[Any, ReceiveT]) -> None:
         """Decode with another coder what the present one leaves."""
         self.coder = coder
         self.buffer.resume()
-        self._fresh = True
+        self._fresh = self.more = True
 
     def next_batch(self) -> list[ReceiveT] | SkippedMessageError | None:
         """Return the next messages, or that some were thrown away; None when more has to come.
@@ -62,20 +64,22 @@ class Decoder(Generic[ReceiveT]):
         while self._failure is None:
             if self._decoding is None:
                 if not self._fresh or self.buffer.paused:
+                    self.more = False
                     return None
-                self._fresh = False
+                self._fresh = self.more = False
                 messages: Iterable[ReceiveT] = self.coder.decode(self.buffer)
                 if type(messages) is list and len(messages) <= self._size:
                     if messages:
                         return messages
                     continue
+                self.more = True
                 self._decoding = iter(messages)
             if batch := self._pull(self._decoding):
                 return batch
         failure, self._failure = self._failure, None
         if not isinstance(failure, SkippedMessageError):
             raise failure
-        self._fresh = True  # The coder can go on behind what it threw away.
+        self._fresh = self.more = True  # The coder can go on behind what it threw away.
         return failure
 
     def _pull(self, decoding: Iterator[ReceiveT]) -> list[ReceiveT]:

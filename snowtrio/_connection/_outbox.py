@@ -23,10 +23,11 @@ class Batch(Generic[SendT]):
     __slots__ = ("chunks", "messages", "size", "taken")
 
     def __init__(self) -> None:
-        self.messages: deque[SendT] = deque()
-        self.chunks: deque[bytes] = deque()
+        # Lists, which are what appending is cheapest to; most batches leave in one piece.
+        self.messages: list[SendT] | deque[SendT] = []
+        self.chunks: list[bytes] | deque[bytes] = []
         self.size = 0
-        """Bytes that the kernel does not have."""
+        """Bytes that the kernel does not have, once it is sealed."""
         self.taken = 0
         """How much of the first chunk the kernel has."""
 
@@ -62,12 +63,21 @@ class Batch(Generic[SendT]):
             return completed
         self.taken += size
         completed = 0
+        messages, chunks = self._in_queues()
         # Messages without bytes are done when those before them are.
-        while self.chunks and self.taken >= len(self.chunks[0]):
-            self.taken -= len(self.chunks.popleft())
-            self.messages.popleft()
+        while chunks and self.taken >= len(chunks[0]):
+            self.taken -= len(chunks.popleft())
+            messages.popleft()
             completed += 1
         return completed
+
+    def _in_queues(self) -> tuple[deque[SendT], deque[bytes]]:
+        """Make queues of the lists, now that they are emptied from the front."""
+        if not isinstance(self.messages, deque):
+            self.messages = deque(self.messages)
+        if not isinstance(self.chunks, deque):
+            self.chunks = deque(self.chunks)
+        return self.messages, self.chunks
 
 
 class Outbox(Generic[SendT]):
@@ -121,18 +131,19 @@ class Outbox(Generic[SendT]):
         if batch is None:
             batch = opened = self._open = Batch()
             batch.taken = taken
-        size = len(data) - taken
+            self.size -= taken
         batch.messages.append(message)
         batch.chunks.append(data)
-        batch.size += size
-        self.size += size
+        self.size += len(data)
         self.count += 1
         return opened
 
     def seal(self) -> Batch[SendT]:
         """Close the open batch and return it: what is put from now on gathers in the next."""
         assert self._open is not None
+        assert self._sealed is None
         self._sealed, self._open = self._open, None
+        self._sealed.size = self.size
         return self._sealed
 
     def reopen(self, batch: Batch[SendT]) -> None:

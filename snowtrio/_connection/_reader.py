@@ -15,7 +15,7 @@ import trio
 
 from .._buffer import ReceiveBuffer
 from .._codec import Codec
-from .._errors import RemoteProtocolError, SkippedMessageError, StalledError, TruncatedError
+from .._errors import RemoteProtocolError, StalledError, TruncatedError
 from .._transport import Transport
 from ._answering import Answering
 from ._budget import Share
@@ -56,6 +56,7 @@ class Reader(Generic[ReceiveT]):
         "_decoder",
         "_delay",
         "_left",
+        "_limited",
         "_limits",
         "_on_eof",
         "_on_loss",
@@ -104,6 +105,7 @@ class Reader(Generic[ReceiveT]):
         self._share = share
         self._charged = len(buffer)
         self._bucket = bucket
+        self._limited = share is not None or bucket is not None
         self._delay = 0.0
         self._on_eof = on_eof
         self._on_loss = on_loss
@@ -183,7 +185,7 @@ class Reader(Generic[ReceiveT]):
         An idle connection is one that waits here, and each coroutine that it waits in costs memory.
         None comes where there are no new bytes, but something to deliver.
         """
-        if not self._may_read():
+        if self._limited and not self._may_read():
             return self._pause()
         if self._transport.watch(self.on_readable):
             return self._slot.wait()
@@ -202,10 +204,10 @@ class Reader(Generic[ReceiveT]):
         counters = self._counters
         counters.reads += 1
         counters.bytes_received += len(data)
-        if self._share is not None:
+        if self._limited:
             self._settle()
-        if self._bucket is not None:
-            self._delay = self._bucket.spend(len(data), trio.current_time())
+            if self._bucket is not None:
+                self._delay = self._bucket.spend(len(data), trio.current_time())
 
     def _settle(self) -> None:
         """Charge the budget for what is in the buffer now."""
@@ -238,10 +240,10 @@ class Reader(Generic[ReceiveT]):
 
     def on_readable(self, watched: bool) -> None:
         """Read, decode and hand over what is there; leave to the task what has to wait."""
-        if not self._slot.waiting:
+        if self._slot.waiting is None:
             return
         try:
-            if not (watched and self._may_read()):
+            if not watched or (self._limited and not self._may_read()):
                 self._leave()
                 return
             data = self._transport.receive_nowait(self._limits.receive_size)
@@ -254,26 +256,30 @@ class Reader(Generic[ReceiveT]):
             self._leave(error)
 
     def _deliver_nowait(self) -> None:
-        while self._slot.waiting and (item := self._next_item()) is not None:
-            if not self._target.put_nowait(item):
+        # The receiver may have ended the connection, so that nobody wants the rest.
+        while self._decoder.more and self._slot.waiting is not None:
+            item = self._next_item()
+            if item is not None and not self._target.put_nowait(item):
                 self._left = item
                 self._leave()
                 return
-        self._settle()
+        if self._limited:
+            self._settle()
         if self.buffer.paused:
             self._leave()
 
     def _leave(self, what: bytes | Exception | None = None) -> None:
         """Have the task go on from here."""
-        if self._slot.waiting:
+        if self._slot.waiting is not None:
             self._transport.unwatch()
             self._slot.put(what)
 
     def _next_item(self) -> Item[ReceiveT] | None:
         item = self._decoder.next_batch()
-        if isinstance(item, list):
-            self._counters.batches_received += 1
-            self._counters.messages_received += len(item)
+        if type(item) is list:
+            counters = self._counters
+            counters.batches_received += 1
+            counters.messages_received += len(item)
             if self.on_progress is not None:
                 self.on_progress()
         elif item is not None:
@@ -294,8 +300,7 @@ class Reader(Generic[ReceiveT]):
     async def answer(self, answering: Answering[Any, ReceiveT]) -> None:
         """Have messages answered rather than received, until the end of input."""
         while (item := self.inbox.take_nowait()) is not None:
-            if not isinstance(item, SkippedMessageError):
-                await answering.answer_here(item)
+            await answering.answer_here(item)
         self._target = answering
         try:
             await self.inbox.take_batch()

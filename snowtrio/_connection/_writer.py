@@ -109,33 +109,44 @@ class Writer(Generic[SendT]):
         outbox = self.outbox
         if outbox.count >= outbox.max_messages or outbox.size >= outbox.max_bytes:
             return False
-        return not self._restricted or (
+        return not self._restricted or self._has_right()
+
+    def _has_right(self) -> bool:
+        return (
             self.refusal is None
             and (self._turns is None or not self._turns.locked())
             and self._affords()
         )
 
-    def accept(self, message: SendT, *, answering: bool) -> None:
-        """Accept a message for which there is room.
+    def accept(self, message: SendT, answering: object) -> bool:
+        """Accept a message if there is room for it now; say whether there was.
+
+        All in one piece, for this is what a message costs.
 
         Parameters:
             message: what to send.
-            answering: whether there is more to answer, so that it should wait for company.
+            answering: true where there is more to answer, so that it should wait for company.
 
         Raises:
             LocalProtocolError: it cannot be encoded.
             ConnectionLostError: the transport broke.
         """
+        outbox = self.outbox
+        if (
+            outbox.count >= outbox.max_messages
+            or outbox.size >= outbox.max_bytes
+            or (self._restricted and not self._has_right())
+        ):
+            return False
         if self.ahead:
             self._accept_ahead(self.ahead)
         data = self.coder.encode(message)
-        outbox = self.outbox
         taken = 0
         if not (answering or self._sent_this_turn or outbox.count):
             taken = self._try_now(data)
             if taken == len(data):
                 self._counters.messages_sent += 1
-                return
+                return True
         opened = outbox.put(message, data, taken)
         if self._share is not None:
             self._share.charge(len(data) - taken)
@@ -143,15 +154,20 @@ class Writer(Generic[SendT]):
             self._opened(opened)
         elif not answering and self._gathered is not None:
             self._push()  # The last answer takes the others along.
+        return True
 
-    def accept_nowait(self, message: SendT, *, answering: bool) -> None:
+    def accept_in_turn(self, message: SendT) -> None:
+        """Accept a message for which `wait_for_room` has found room."""
+        self._gather(message)
+        self._leave_to_task()
+
+    def accept_nowait(self, message: SendT, answering: object) -> None:
         """Accept a message if there is room, or can be made; raises also ``trio.WouldBlock``."""
-        if not self.has_room():
+        if not self.accept(message, answering):
             self._make_room()
-            if not self.has_room():
+            if not self.accept(message, answering):
                 self._check()
                 raise trio.WouldBlock
-        self.accept(message, answering=answering)
 
     def accept_many(self, messages: Sequence[SendT]) -> int:
         """Accept as many messages as there is room for, in order, and return how many.
@@ -160,10 +176,9 @@ class Writer(Generic[SendT]):
             LocalProtocolError: one cannot be encoded; those before it have been accepted.
             ConnectionLostError: the transport broke; none was accepted.
         """
+        if len(messages) == 1:
+            return int(self.accept(messages[0], answering=False))
         first = not (self._sent_this_turn or self.outbox.count) and self.has_room()
-        if first and len(messages) == 1:
-            self.accept(messages[0], answering=False)
-            return 1
         if first and len(messages) <= self.outbox.max_messages:
             data = self.coder.encode_batch(messages)
             if data is not None and len(data) <= self.outbox.max_bytes:

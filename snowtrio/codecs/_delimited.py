@@ -34,8 +34,8 @@ def _size(message: Buffer) -> int:
     return memoryview(message).nbytes
 
 
-class Framing:
-    """How frames end, and how large they may be. It remembers nothing between calls.
+class Framing(Codec[bytes, bytes]):
+    """How frames end, and how large they may be: the coder, which remembers nothing between calls.
 
     Parameters:
         end: what ends a frame that comes.
@@ -43,9 +43,11 @@ class Framing:
         keep: whether messages have their end with them, in both directions.
         end_to_send: what ends a frame that leaves, if not `end`; ends with `end`.
         optional_cr: whether CRs before `end` belong to the end.
+        unterminated: whether the end of input ends a message too.
     """
 
     __slots__ = (
+        "_cr_is_end",
         "_end",
         "_end_to_send",
         "_keep",
@@ -54,6 +56,7 @@ class Framing:
         "_most",
         "_optional_cr",
         "_slack",
+        "_unterminated",
         "_window",
     )
 
@@ -65,8 +68,10 @@ class Framing:
         keep: bool,
         end_to_send: bytes | None = None,
         optional_cr: bool = False,
+        unterminated: bool = False,
     ) -> None:
         self._end = end
+        self._unterminated = unterminated
         self._end_to_send = end_to_send or end
         self._limit = limit
         self._keep = keep
@@ -74,23 +79,27 @@ class Framing:
         # Where `end` begins within what is sent as the end, and the furthest that it may stand.
         self._lead = len(self._end_to_send) - len(end)
         self._most = limit + self._lead
+        # Whether a CR at the end of a message to send would pass for a part of its end.
+        self._cr_is_end = optional_cr and not self._lead and not keep
         # Of an end that has come in part, this much may be in the buffer behind the message.
         self._slack = 1 if optional_cr else len(end) - 1
         # So much can be split in one go: no message within it is too large. Delimiters that overlap
         # themselves must be found from the left, one by one.
         self._window = 0 if overlaps_itself(end) else limit
 
-    def encode(self, message: bytes) -> bytes:
+    def encode(self, message: Buffer) -> bytes:
         """Return the frame of a message."""
-        if self._keep:
-            frame = message
-        else:
+        # Nearly every message, in as few steps as can be; the others are looked at below.
+        if type(message) is bytes and not self._keep:
             frame = message + self._end_to_send
-            # Nearly every message, in as few steps as can be; the others are looked at below.
-            size = len(message)
-            ambiguous = self._optional_cr and not self._lead and message[-1:] == b"\r"
-            if frame.find(self._end) == size + self._lead <= self._most and not ambiguous:
+            if frame.find(self._end) == len(message) + self._lead <= self._most and not (
+                self._cr_is_end and message.endswith(b"\r")
+            ):
                 return frame
+        return self._encode_unusual(as_bytes(message))
+
+    def _encode_unusual(self, message: bytes) -> bytes:
+        frame = message if self._keep else message + self._end_to_send
         size = self._find_end(frame)
         if size > self._limit:
             raise SendTooLargeError(size, self._limit)
@@ -114,7 +123,7 @@ class Framing:
             return None
         # A single byte is found ten times as fast as two.
         crs = frames.find(b"\r") != -1 and frames.find(b"\r\n") != -1
-        ambiguous = crs and self._optional_cr and not self._lead
+        ambiguous = crs and self._cr_is_end
         small = len(frames) <= self._limit or max(map(_size, messages)) <= self._limit
         return frames if small and not ambiguous else None
 
@@ -163,10 +172,10 @@ class Framing:
         messages.pop()
         return [message + self._end for message in messages] if self._keep else messages
 
-    def take_unterminated(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
-        """Take the message at the end of input, which lacks its end."""
-        if not buffer:
-            return ()
+    def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Take the message at the end of input, which lacks its end, if that is wanted."""
+        if not (buffer and self._unterminated):
+            return super().decode_eof(buffer)
         message = buffer.take_all()
         if len(message) > self._limit:
             raise ReceiveTooLargeError(len(message), self._limit)
@@ -200,8 +209,10 @@ class Delimited(Codec[bytes, bytes]):
 
     @override
     def start(self, side: Side, context: object) -> Codec[bytes, bytes]:
-        """Return the codec itself, or with ``resync`` a new coder."""
-        return Resyncing(self, self._framing) if self.resync else self
+        """Return a coder: a new one with ``resync``, otherwise one that all connections share."""
+        if self.resync:
+            return Resyncing(self, self._framing)
+        return self if _has_its_own(type(self)) else self._framing
 
     def encode(self, message: Buffer) -> bytes:
         """Return the message and what ends it.
@@ -214,7 +225,7 @@ class Delimited(Codec[bytes, bytes]):
                 with them, it has none.
             SendTooLargeError: it is above ``max_message_size``.
         """
-        return self._framing.encode(message if type(message) is bytes else as_bytes(message))
+        return self._framing.encode(message)
 
     def encode_batch(self, messages: Sequence[Buffer]) -> bytes | None:
         """Return the frames of messages if all can be sent."""
@@ -236,9 +247,13 @@ class Delimited(Codec[bytes, bytes]):
             IncompleteFrameError: there is one, and it is not wanted.
             ReceiveTooLargeError: it is above ``max_message_size``.
         """
-        if self.deliver_unterminated:
-            return self._framing.take_unterminated(buffer)
-        return super().decode_eof(buffer)
+        return self._framing.decode_eof(buffer)
+
+
+def _has_its_own(kind: type[Delimited]) -> bool:
+    """Whether a subclass replaces what a coder does."""
+    names = ("encode", "encode_batch", "decode", "decode_eof")
+    return any(getattr(kind, name) is not getattr(Delimited, name) for name in names)
 
 
 class Resyncing(Codec[bytes, bytes]):

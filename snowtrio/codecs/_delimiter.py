@@ -42,4 +42,9 @@ class DelimiterCodec(Delimited):
 
     @override
     def _make_framing(self) -> Framing:
-        return Framing(self.delimiter, limit=self.max_message_size, keep=self.keep_delimiter)
+        return Framing(
+            self.delimiter,
+            limit=self.max_message_size,
+            keep=self.keep_delimiter,
+            unterminated=self.deliver_unterminated,
+        )
