@@ -129,6 +129,11 @@ def _has_own(protocol: Protocol[Any, Any, Any], name: str) -> bool:
     return getattr(getattr(protocol, name), "__func__", None) is not getattr(Protocol, name)
 
 
+def has_close(protocol: Protocol[Any, Any, Any]) -> bool:
+    """Whether the protocol wants to know of closed connections."""
+    return _has_own(protocol, "close")
+
+
 def has_purge(protocol: Protocol[Any, Any, Any]) -> bool:
     """Whether the protocol takes unsent messages back itself."""
     return _has_own(protocol, "purge")

@@ -259,6 +259,9 @@ class Life(Generic[SendT, ReceiveT]):
             return
         self.closing = True
         self._refuse()
+        if self._nothing_left and self.transport.close_nowait():
+            self._note_closed()
+            return
         with trio.CancelScope() as self._patience:
             try:
                 if self.writer.lost is None:
@@ -269,6 +272,11 @@ class Life(Generic[SendT, ReceiveT]):
                     await self._close_in_peace()
             finally:
                 await self._close_at_once()
+
+    @property
+    def _nothing_left(self) -> bool:
+        """Whether the peer's end of input was its last word, and ours are with the kernel."""
+        return self.reader.done and self.reader.eof and self.writer.idle
 
     async def _wait_closed(self) -> None:
         try:

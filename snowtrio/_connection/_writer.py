@@ -268,7 +268,7 @@ class Writer(Generic[SendT]):
     def _opened(self, batch: Batch[SendT]) -> None:
         """See to it that a batch leaves by the next pass of the run loop at the latest."""
         self._gathered = batch
-        if batch.taken or self.outbox.in_flight:
+        if batch.taken or self.outbox.in_flight or not self._transport.can_send_nowait:
             self._leave_to_task()
         elif self._departures.add(self) and self.refusal is None:
             # Its task is idle, so it runs in the next pass. Where the connection is past sending
@@ -438,6 +438,11 @@ class Writer(Generic[SendT]):
     def _hopeless(self) -> bool:
         """Whether nothing more will be sent, though the task may not have noticed yet."""
         return self.done or self.lost is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the kernel has everything that was accepted."""
+        return not self.outbox.count and self.lost is None
 
     async def wait_done(self) -> None:
         """Wait until the task has ended."""

@@ -17,7 +17,7 @@ import trio
 from typing_extensions import TypeVar
 
 from .._connection import Cause, Connection, Life, MemoryBudget, TokenBucket
-from .._protocol import Protocol, has_purge, is_departure
+from .._protocol import Protocol, has_close, has_purge, is_departure
 from .._side import Side
 from .._transport import BufferedStream, Transport
 from ._drain import Drain, DrainReport, DrainTimeouts, Phase
@@ -212,6 +212,8 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
     async def _run_close_hook(
         self, member: Member[SendT, ReceiveT, ContextT], failures: list[Exception]
     ) -> None:
+        if not has_close(self.protocol):
+            return
         with trio.move_on_after(self.limits.hook_timeout, shield=True) as scope:
             try:
                 await self.protocol.close(member.connection)

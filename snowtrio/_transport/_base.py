@@ -28,6 +28,7 @@ class Transport(ABC):
 
     tls: TLSStream | None = None
     can_send_eof: bool = False
+    can_send_nowait: bool = False
     at_risk: int = 0
     """Bytes that a send which failed or was cancelled may have got through all the same. Always 0
     where the kernel says how much it took."""
@@ -101,6 +102,10 @@ class Transport(ABC):
     @abstractmethod
     async def aclose(self) -> None:
         """Close, waking all that wait. Cancelled, it closes at once."""
+
+    def close_nowait(self) -> bool:
+        """Close if that takes no waiting; say whether it was done."""
+        return False
 
     def peer_certificate(self) -> dict[str, object] | None:
         """Return what `ssl.SSLSocket.getpeercert` says, None without TLS or certificate."""

@@ -29,6 +29,7 @@ class SocketTransport(Transport):
     __slots__ = ("_local_address", "_notifier", "_on_readable", "socket")
 
     can_send_eof = True
+    can_send_nowait = True
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -129,6 +130,11 @@ class SocketTransport(Transport):
 
     async def aclose(self) -> None:
         """Wake whoever waits with ``ClosedResourceError`` and close."""
+        self.close_nowait()
+        await trio.lowlevel.checkpoint()
+
+    def close_nowait(self) -> bool:
+        """Close as `aclose` does, without a checkpoint."""
         if self.socket.fileno() != -1:
             self._local_address = self.local_address
             trio.lowlevel.notify_closing(self.socket)
@@ -139,7 +145,7 @@ class SocketTransport(Transport):
             self.socket.close()
             if on_readable is not None:
                 on_readable(False)  # Learns of it as whoever waits in `receive_some` does.
-        await trio.lowlevel.checkpoint()
+        return True
 
     def _check_open(self) -> None:
         if self.socket.fileno() == -1:
