@@ -40,9 +40,10 @@ class Inbox(Generic[ReceiveT]):
         """What the receiver has taken and not looked at yet, the next one last: an idle list costs
         a tenth of an idle queue."""
         self._slot: Slot[Item[ReceiveT] | BaseException | None] = Slot()
-        self._inlet: trio.MemorySendChannel[Item[ReceiveT]]
-        self._channel: trio.MemoryReceiveChannel[Item[ReceiveT]]
-        self._inlet, self._channel = trio.open_memory_channel(0)
+        # The channel is made for the first batch that has to wait: most connections never need it,
+        # and an idle one is a tenth smaller without.
+        self._inlet: trio.MemorySendChannel[Item[ReceiveT]] | None = None
+        self._channel: trio.MemoryReceiveChannel[Item[ReceiveT]] | None = None
         self._in_hand: Item[ReceiveT] | None = None
         self._receiving = False
         self._closed = False
@@ -79,7 +80,7 @@ class Inbox(Generic[ReceiveT]):
                 raise again(self._end)
             return None
         item, self._in_hand = self._in_hand, None
-        if self._end is None:
+        if self._end is None and self._channel is not None:
             # A reader that was stopped a moment ago does not wait there any more.
             with contextlib.suppress(trio.WouldBlock):
                 self._channel.receive_nowait()
@@ -101,10 +102,14 @@ class Inbox(Generic[ReceiveT]):
         return True
 
     async def finish(self, item: Item[ReceiveT]) -> None:
-        """Hand over to a receiver that is away.
+        """Hand over to a receiver that is away, and wait until it has come.
 
         Cancelled, the item stays for the receiver; `end` must be called next.
         """
+        if self._closed:
+            raise trio.BrokenResourceError("nobody receives any more")
+        if self._inlet is None:
+            self._inlet, self._channel = trio.open_memory_channel[Item[ReceiveT]](0)
         self._in_hand = item
         await self._inlet.send(item)
         self._in_hand = None
@@ -117,7 +122,8 @@ class Inbox(Generic[ReceiveT]):
     def end(self, reason: Exception) -> None:
         """Deliver nothing more; whoever has taken all that there is gets `reason`."""
         self._end = reason
-        self._inlet.close()
+        if self._inlet is not None:
+            self._inlet.close()
         if self._slot.waiting:
             self._slot.put(None)
 
@@ -125,6 +131,7 @@ class Inbox(Generic[ReceiveT]):
         """Deliver nothing more, nor what is there; a receiver that waits is told at once."""
         self._closed = True
         self.ready = []
-        self._channel.close()
+        if self._channel is not None:
+            self._channel.close()
         if self._slot.waiting:
             self._slot.put(None)

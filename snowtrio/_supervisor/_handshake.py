@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from typing import Generic
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Generic, cast
 
 import attrs
 import trio
@@ -49,6 +51,7 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
         self.failed = 0
         self.timed_out = 0
         self._protocol = protocol
+        self._has_handshake = has_handshake(protocol)
         self._side = side
         self._scopes: set[trio.CancelScope] = set()
         self._no_more = False
@@ -87,32 +90,37 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
     async def _agree(
         self, stream: BufferedStream, tls: TLS | None, timeout: float
     ) -> Agreement[SendT, ReceiveT, ContextT]:
-        failure: Exception | None = None
-        scope = trio.CancelScope()
-        if tls is not None or has_handshake(self._protocol):  # Without, there is nothing to cut.
-            scope.deadline = trio.current_time() + timeout
-            self._scopes.add(scope)
-            if self._no_more:
-                scope.cancel(reason="no more connections are taken")
+        if tls is None and not self._has_handshake:
+            # There is nothing to wait for, and so nothing to cut.
+            with self._as_failure(stream):
+                return self._agreement(cast("ContextT", None))
+        scope = trio.CancelScope(deadline=trio.current_time() + timeout)
+        self._scopes.add(scope)
+        if self._no_more:
+            scope.cancel(reason="no more connections are taken")
         try:
-            with scope:
+            with self._as_failure(stream), scope:
                 return await self._shake_hands(stream, tls)
-        except Exception as error:
-            failure = error
         finally:
             self._scopes.discard(scope)
-        peer = stream.peer_address
-        if failure is not None:
-            reason: BaseException = failure
-            if type(failure) is trio.BrokenResourceError and failure.__cause__ is not None:
-                reason = failure.__cause__  # Trio wraps what TLS says in an error without words.
-            raise HandshakeError(f"the handshake with {peer} failed: {reason!r}") from reason
         await close_at_once(stream.transport)
+        peer = stream.peer_address
         if trio.current_time() < scope.deadline:
             raise HandshakeError(f"the handshake with {peer} was cut")
         raise HandshakeTimeoutError(
             f"the handshake with {peer} took longer than {timeout:g} seconds"
         )
+
+    @contextmanager
+    def _as_failure(self, stream: BufferedStream) -> Generator[None, None, None]:
+        try:
+            yield
+        except Exception as error:
+            reason: BaseException = error
+            if type(error) is trio.BrokenResourceError and error.__cause__ is not None:
+                reason = error.__cause__  # Trio wraps what TLS says in an error without words.
+            message = f"the handshake with {stream.peer_address} failed: {reason!r}"
+            raise HandshakeError(message) from reason
 
     async def _shake_hands(
         self, stream: BufferedStream, tls: TLS | None
@@ -122,7 +130,9 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
             await stream.start_tls(
                 tls.context, server_side=server_side, server_hostname=tls.hostname
             )
-        context = await self._protocol.handshake(self._side, stream)
+        return self._agreement(await self._protocol.handshake(self._side, stream))
+
+    def _agreement(self, context: ContextT) -> Agreement[SendT, ReceiveT, ContextT]:
         return Agreement(self._protocol.codec.start(self._side, context), context)
 
 

@@ -199,9 +199,12 @@ class Delimited(Codec[bytes, bytes]):
     resync: bool = False
     deliver_unterminated: bool = False
     _framing: Framing = attrs.field(init=False, repr=False, eq=False)
+    _coder: Codec[bytes, bytes] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_framing", self._make_framing())
+        framing = self._make_framing()
+        object.__setattr__(self, "_framing", framing)
+        object.__setattr__(self, "_coder", self if _has_its_own(type(self)) else framing)
 
     @abstractmethod
     def _make_framing(self) -> Framing:
@@ -212,7 +215,7 @@ class Delimited(Codec[bytes, bytes]):
         """Return a coder: a new one with ``resync``, otherwise one that all connections share."""
         if self.resync:
             return Resyncing(self, self._framing)
-        return self if _has_its_own(type(self)) else self._framing
+        return self._coder
 
     def encode(self, message: Buffer) -> bytes:
         """Return the message and what ends it.
@@ -252,7 +255,7 @@ class Delimited(Codec[bytes, bytes]):
 
 def _has_its_own(kind: type[Delimited]) -> bool:
     """Whether a subclass replaces what a coder does."""
-    names = ("encode", "encode_batch", "decode", "decode_eof")
+    names = ("encode", "encode_batch", "decode", "decode_eof", "ends_itself")
     return any(getattr(kind, name) is not getattr(Delimited, name) for name in names)
 
 
