@@ -8,6 +8,7 @@ that the receiver works through and the one that waits for it.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeAlias, TypeVar
 
 import trio
@@ -32,6 +33,8 @@ class Inbox(Generic[ReceiveT]):
         "_inlet",
         "_receiving",
         "_slot",
+        "near",
+        "read",
         "ready",
     )
 
@@ -44,6 +47,10 @@ class Inbox(Generic[ReceiveT]):
         # and an idle one is a tenth smaller without.
         self._inlet: trio.MemorySendChannel[Item[ReceiveT]] | None = None
         self._channel: trio.MemoryReceiveChannel[Item[ReceiveT]] | None = None
+        self.read: Callable[[], Awaitable[Item[ReceiveT] | None]] | None = None
+        """Reads for more, where that is left to the receiver."""
+        self.near = False
+        """Whether the receiver was there the last time that something came."""
         self._in_hand: Item[ReceiveT] | None = None
         self._receiving = False
         self._closed = False
@@ -59,7 +66,7 @@ class Inbox(Generic[ReceiveT]):
         try:
             item: Item[ReceiveT] | BaseException | None = self._pick_up()
             while item is None:
-                item = await self._slot.wait() or self._pick_up()
+                item = await (self.read or self._slot.wait)() or self._pick_up()
         finally:
             self._receiving = False
         if isinstance(item, BaseException):
@@ -99,6 +106,7 @@ class Inbox(Generic[ReceiveT]):
         if not self._slot.waiting:
             return False
         self._slot.put(item)
+        self.near = True
         return True
 
     async def finish(self, item: Item[ReceiveT]) -> None:

@@ -8,6 +8,7 @@ rate, the end of input, is left to the task; so is all reading where nothing wat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
@@ -15,13 +16,14 @@ import trio
 
 from .._buffer import ReceiveBuffer
 from .._codec import Codec
-from .._errors import RemoteProtocolError, StalledError, TruncatedError
+from .._errors import RemoteProtocolError, TruncatedError
 from .._transport import Transport
 from ._answering import Answering
 from ._budget import Share
 from ._changes import Changes
 from ._decoder import Decoder
 from ._inbox import Inbox, Item
+from ._intake import Intake
 from ._limits import ConnectionLimits
 from ._losses import as_lost
 from ._rate import TokenBucket
@@ -29,6 +31,9 @@ from ._slot import Slot
 from ._statistics import Counters
 
 ReceiveT = TypeVar("ReceiveT")
+
+# How long a receiver may be busy with a batch, in seconds, before reading goes on without it.
+PATIENCE = 0.02
 
 
 class Reader(Generic[ReceiveT]):
@@ -48,20 +53,19 @@ class Reader(Generic[ReceiveT]):
     """
 
     __slots__ = (
-        "_bucket",
         "_changes",
-        "_charged",
         "_closed",
         "_counters",
         "_decoder",
-        "_delay",
+        "_intake",
         "_left",
-        "_limited",
         "_limits",
+        "_missed",
+        "_nap",
         "_on_eof",
         "_on_loss",
+        "_place",
         "_scope",
-        "_share",
         "_slot",
         "_target",
         "_transport",
@@ -102,15 +106,14 @@ class Reader(Generic[ReceiveT]):
         self._target: Inbox[ReceiveT] | Answering[Any, ReceiveT] = self.inbox
         self._limits = limits
         self._counters = counters
-        self._share = share
-        self._charged = len(buffer)
-        self._bucket = bucket
-        self._limited = share is not None or bucket is not None
-        self._delay = 0.0
+        self._intake = Intake(buffer, counters, share, bucket, limits.stall_timeout)
         self._on_eof = on_eof
         self._on_loss = on_loss
         self._changes = changes
         self._waiting: trio.CancelScope | None = None
+        self._nap: trio.CancelScope | None = None
+        self._place: trio.CancelScope | None = None
+        self._missed: Exception | None = None
         self._slot: Slot[bytes | Exception | None] = Slot()
         self._left: Item[ReceiveT] | None = None
         self._scope = trio.CancelScope()
@@ -172,7 +175,8 @@ class Reader(Generic[ReceiveT]):
                 self._left = None
                 if not self._target.put_nowait(item):
                     await self._target.finish(item)
-            self._settle()
+            if self._intake.limited:
+                self._intake.settle()
             if not self.buffer.paused:
                 break
             await self._changes.wait_until(lambda: not self.buffer.paused)
@@ -185,10 +189,13 @@ class Reader(Generic[ReceiveT]):
         An idle connection is one that waits here, and each coroutine that it waits in costs memory.
         None comes where there are no new bytes, but something to deliver.
         """
-        if self._limited and not self._may_read():
-            return self._pause()
+        intake = self._intake
+        if intake.limited and not intake.open:
+            return intake.pause()
         if self._transport.watch(self.on_readable):
             return self._slot.wait()
+        if self._transport.can_receive_nowait and self.inbox.near and not intake.limited:
+            return self._rest()
         if self.buffer:
             return self._read_unless_switched()
         return self._transport.receive_some(self._limits.receive_size)
@@ -201,49 +208,30 @@ class Reader(Generic[ReceiveT]):
 
     def _took(self, data: bytes) -> None:
         self._decoder.feed(data)
-        counters = self._counters
-        counters.reads += 1
-        counters.bytes_received += len(data)
-        if self._limited:
-            self._settle()
-            if self._bucket is not None:
-                self._delay = self._bucket.spend(len(data), trio.current_time())
+        self._intake.took(len(data))
+        if self._intake.limited:
+            self._intake.settle()
 
-    def _settle(self) -> None:
-        """Charge the budget for what is in the buffer now."""
-        if self._share is not None:
-            self._share.charge(len(self.buffer) - self._charged)
-            self._charged = len(self.buffer)
+    def _next_item(self) -> Item[ReceiveT] | None:
+        item = self._decoder.next_batch()
+        if type(item) is list:
+            counters = self._counters
+            counters.batches_received += 1
+            counters.messages_received += len(item)
+            if self.on_progress is not None:
+                self.on_progress()
+        elif item is not None:
+            self._counters.messages_skipped += 1
+        return item
 
-    def _may_read(self) -> bool:
-        """Whether neither a rate nor the memory budget puts the next read off."""
-        return self._delay == 0.0 and (self._share is None or self._share.allows)
-
-    async def _pause(self) -> None:
-        """Wait until reading may go on."""
-        if self._delay > 0:
-            self._counters.rate_limited += 1
-            await trio.sleep(self._delay)
-            self._delay = 0.0
-        if self._share is not None and not self._share.allows:
-            await self._wait_for_memory(self._share)
-
-    async def _wait_for_memory(self, share: Share) -> None:
-        """Wait for a place in the budget; who holds half a frame for ever must not block it."""
-        self._counters.budget_waits += 1
-        with trio.move_on_after(self._limits.stall_timeout) as scope:
-            await share.wait()
-        if scope.cancelled_caught:
-            raise StalledError("no memory left in the budget for an unfinished message")
-
-    # In the task's place
+    # In the task's place: called by the notifier
 
     def on_readable(self, watched: bool) -> None:
         """Read, decode and hand over what is there; leave to the task what has to wait."""
         if self._slot.waiting is None:
             return
         try:
-            if not watched or (self._limited and not self._may_read()):
+            if not watched or (self._intake.limited and not self._intake.open):
                 self._leave()
                 return
             data = self._transport.receive_nowait(self._limits.receive_size)
@@ -263,8 +251,8 @@ class Reader(Generic[ReceiveT]):
                 self._left = item
                 self._leave()
                 return
-        if self._limited:
-            self._settle()
+        if self._intake.limited:
+            self._intake.settle()
         if self.buffer.paused:
             self._leave()
 
@@ -272,19 +260,58 @@ class Reader(Generic[ReceiveT]):
         """Have the task go on from here."""
         if self._slot.waiting is not None:
             self._transport.unwatch()
+            self._give_up_place()
             self._slot.put(what)
+        elif isinstance(what, Exception):
+            self._missed = what  # The task has just woken up by itself.
 
-    def _next_item(self) -> Item[ReceiveT] | None:
-        item = self._decoder.next_batch()
-        if type(item) is list:
-            counters = self._counters
-            counters.batches_received += 1
-            counters.messages_received += len(item)
-            if self.on_progress is not None:
-                self.on_progress()
-        elif item is not None:
-            self._counters.messages_skipped += 1
+    # In the task's place: the receiver itself, where there are few sockets
+
+    async def _rest(self) -> bytes | Exception | None:
+        """Leave the reading to a receiver that comes for more, until it stays away."""
+        self.inbox.read = self._read_in_place
+        deadline = trio.current_time() + PATIENCE
+        try:
+            while True:
+                with trio.CancelScope(deadline=deadline) as self._nap:
+                    return await self._slot.wait()
+                if self._place is None:
+                    self.inbox.near = False
+                    return self._missed
+                deadline = math.inf
+        finally:
+            self._give_up_place()
+
+    async def _read_in_place(self) -> Item[ReceiveT] | None:
+        """Read and decode in the receiver's task; None where it has to look what there is."""
+        with trio.CancelScope() as self._place:
+            try:
+                return await self._read_item()
+            except Exception as error:  # the task knows what to do with it
+                self._leave(error)
+            finally:
+                self._place = None
+                if self._nap is not None and self._nap.deadline == math.inf:
+                    self._nap.deadline = trio.current_time() + PATIENCE
+        return None
+
+    async def _read_item(self) -> Item[ReceiveT] | None:
+        item = None
+        while item is None and not self.buffer.paused:
+            data = await self._transport.receive_some(self._limits.receive_size)
+            if not data:
+                self._leave(data)
+                return None
+            self._took(data)
+            item = self._next_item()
+        if self._decoder.more or self.buffer.paused:
+            self._leave()
         return item
+
+    def _give_up_place(self) -> None:
+        self.inbox.read = None
+        if self._place is not None:
+            self._place.cancel(reason="the connection's own task reads now")
 
     # From elsewhere
 
@@ -302,6 +329,8 @@ class Reader(Generic[ReceiveT]):
         while (item := self.inbox.take_nowait()) is not None:
             await answering.answer_here(item)
         self._target = answering
+        self.inbox.near = False  # The task reads from here on.
+        self._leave()
         try:
             await self.inbox.take_batch()
         except trio.EndOfChannel:
@@ -319,6 +348,7 @@ class Reader(Generic[ReceiveT]):
     def stop(self, reason: str) -> None:
         """Read no more: the receiver gets what has been decoded, then the end."""
         self._scope.cancel(reason=reason)
+        self._give_up_place()
 
     def fail(self, error: Exception) -> None:
         """Read no more: the receiver gets what has been decoded, then `error`."""

@@ -29,6 +29,7 @@ class Transport(ABC):
     tls: TLSStream | None = None
     can_send_eof: bool = False
     can_send_nowait: bool = False
+    can_receive_nowait: bool = False
     at_risk: int = 0
     """Bytes that a send which failed or was cancelled may have got through all the same. Always 0
     where the kernel says how much it took."""

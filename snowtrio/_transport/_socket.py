@@ -30,6 +30,7 @@ class SocketTransport(Transport):
 
     can_send_eof = True
     can_send_nowait = True
+    can_receive_nowait = True
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
