@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
+
+
+class Load(Protocol):
+    """Something whose messages can be counted."""
+
+    @property
+    def count(self) -> int:
+        """Messages not yet done with."""
+        ...
+
+
+LoadT = TypeVar("LoadT", bound=Load)
 
 
 class Grow(enum.Enum):
@@ -11,6 +24,25 @@ class Grow(enum.Enum):
 
     OPEN = "open another connection and wait for it"
     WAIT = "wait for one that is being opened"
+
+
+def least(loads: Iterable[LoadT]) -> LoadT | None:
+    """Return the first of those that have the fewest messages, None of none.
+
+    What `choose` comes to where a connection is idle or the pool cannot grow, in as few steps as
+    can be: it runs for every message.
+
+    Parameters:
+        loads: of connections, the oldest first.
+    """
+    found, fewest = None, 0
+    for load in loads:
+        count = load.count
+        if found is None or count < fewest:
+            if not count:
+                return load
+            found, fewest = load, count
+    return found
 
 
 def choose(

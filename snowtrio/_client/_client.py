@@ -162,7 +162,10 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         if member is not None:
             self._pool.opened(opening, member)
             rescue = self._sender.move if self._move_unsent else None
-            await self._supervisor.attend(member, lambda: self._attend(member), rescue)
+            try:
+                await self._supervisor.attend(member, lambda: self._attend(member), rescue)
+            finally:
+                self._pool.left(member)
 
     async def _open(self, opening: Opening) -> Member[SendT, ReceiveT, ContextT] | None:
         try:
@@ -215,8 +218,9 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
             PoolBusyError: ``max_waiting`` senders wait for a connection already.
             PoolClosedError: the client is closed.
         """
-        self._entered()
-        await self._sender.send(message)
+        if not self._sender.send_at_once(message):
+            self._entered()
+            await self._sender.send(message)
 
     async def receive(self) -> Received[ReceiveT]:
         """Return the next message of any connection, with that connection.

@@ -8,14 +8,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from itertools import count
-from typing import Generic
+from typing import Any, Generic
 
 import trio
 from typing_extensions import TypeVar
 
-from .._connection import again
+from .._connection import Life, again
 from .._errors import ConnectTimeoutError, PoolBusyError, PoolClosedError
-from .._selection import Grow, choose
+from .._selection import Grow, Load, choose, least
 from .._supervisor import Member, Supervisor
 from ._limits import ClientLimits
 from ._opening import Opening, pause_after
@@ -58,6 +58,8 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         self._start_opening = start_opening
         self._until_answered = until_answered
         self._openings: set[Opening] = set()
+        self._loads: dict[Load, Member[SendT, ReceiveT, ContextT]] = {}
+        """What to look at for each message; some of the connections may have begun to end."""
         self._begun_at = 0.0
         # Numbers in one order who asks and what is tried, to tell what was tried after the asking.
         self._order = count()
@@ -86,11 +88,29 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
 
     def pending(self, member: Member[SendT, ReceiveT, ContextT]) -> int:
         """Messages that a connection is not done with."""
-        if self._until_answered:
-            return max(member.connection.pending, member.life.unanswered)
-        return member.connection.pending
+        return self._load(member).count
+
+    def _load(self, member: Member[SendT, ReceiveT, ContextT]) -> Load:
+        return Unanswered(member.life) if self._until_answered else member.life.writer.outbox
 
     # Choosing
+
+    def at_once(self) -> Member[SendT, ReceiveT, ContextT] | None:
+        """Return the connection for the next message where there is nothing to open or wait for.
+
+        That is so if one is idle, or the pool is as large as it may be. Otherwise, or if the pool
+        is closed, None: then `acquire` is to decide.
+        """
+        load = least(self._loads)
+        if load is None or self.closed:
+            return None
+        if load.count and self._supervisor.places.registered < self.limits.max_connections:
+            return None  # There is a place for another, or one is being opened.
+        member = self._loads[load]
+        if member.life.usable:
+            return member
+        del self._loads[load]
+        return None
 
     async def acquire(self, maximum: int | None = None) -> Member[SendT, ReceiveT, ContextT]:
         """Return the connection for the next message; waits, if for anything, for one to open.
@@ -203,10 +223,15 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         """Note that a connection has been opened."""
         self._openings.discard(opening)
         self._failed_in_row = 0
+        self._loads[self._load(member)] = member
         member.life.writer.on_progress = self._progress
         if self._until_answered:
             member.life.reader.on_progress = self._progress
         self.changed()
+
+    def left(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        """Note that a connection has ended."""
+        self._loads = {load: each for load, each in self._loads.items() if each is not member}
 
     def failed(self, opening: Opening, error: Exception) -> None:
         """Note that a connection could not be opened; who has no other is told why."""
@@ -247,3 +272,22 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         for opening in self._openings:
             opening.scope.cancel(reason="the client is closed")
         self.changed()
+
+
+class Unanswered:
+    """The load of a connection whose messages count until they are answered.
+
+    Parameters:
+        life: the connection's.
+    """
+
+    __slots__ = ("_life", "_outbox")
+
+    def __init__(self, life: Life[Any, Any]) -> None:
+        self._life = life
+        self._outbox = life.writer.outbox
+
+    @property
+    def count(self) -> int:
+        """Messages without an answer, or, where answers come unasked, those not sent."""
+        return max(self._outbox.count, self._life.unanswered)

@@ -39,10 +39,27 @@ class Sender(Generic[SendT]):
         self.moved = 0
         """Messages of dead connections that another one accepted."""
 
-    async def send(self, message: SendT) -> None:
-        """Have the least busy connection accept a message; see `Client.send`."""
-        retries = Retries(self._pool, self._limits)
+    def send_at_once(self, message: SendT) -> bool:
+        """Have the least busy connection accept a message, if there is nothing to wait for.
+
+        Returns whether it did; `send` is to be awaited otherwise. Raises as `send`.
+        """
         self._sends += 1
+        member = self._pool.at_once() if self._sends % TURN else None
+        if member is None:
+            return False
+        life = member.life
+        if not life.writer.has_room():
+            return False
+        try:
+            life.writer.accept(message, answering=bool(life.reader.inbox.ready))
+        except (ConnectionLostError, ConnectionClosedError):
+            return False  # It was not accepted, so another connection may have it.
+        return True
+
+    async def send(self, message: SendT) -> None:
+        """Have the least busy connection accept a message that could not go at once."""
+        retries = Retries(self._pool, self._limits)
         if self._sends % TURN == 0:
             await trio.lowlevel.checkpoint()
         while True:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -115,3 +118,49 @@ async def test_a_connection_that_has_ended_its_input_gets_no_more() -> None:
         await client.send(b"b")
         assert await peers.read_rest(0) == b"a\n"
         assert await peers.read(1) == b"b\n"
+
+
+async def test_a_busy_connection_that_has_ended_its_input_gets_no_more() -> None:
+    """S15, S18: of a pool that cannot grow, the least busy one that is still whole."""
+    peers = Peers(lockstep=True)
+    async with client_of(peers, max_connections=3) as client:
+        for message in (b"1", b"2", b"3", b"4", b"5"):
+            await client.send(message)
+        await peers.streams[2].send_eof()  # The one with the fewest.
+        await wait_all_tasks_blocked()
+        client.connections[1].send_nowait(b"6")
+        await client.send(b"7")
+        assert [connection.pending for connection in client.connections] == [3, 3]
+        client.close_all()
+
+
+async def test_a_connection_that_has_ended_is_forgotten() -> None:
+    """S18: it is not kept until somebody sends again."""
+    peers = Peers()
+    async with client_of(peers) as client:
+        await client.bootstrap()
+        ended = ref(client.connections[0])
+        await peers.streams[0].aclose()
+        await wait_all_tasks_blocked()
+        gc.collect()
+        assert ended() is None
+
+
+async def test_a_task_that_only_sends_lets_others_run() -> None:
+    """S13: though there is room for all of it, it meets a checkpoint now and then."""
+    ran = False
+
+    async def other() -> None:
+        nonlocal ran
+        ran = True
+
+    peers = Peers(lockstep=True)
+    async with client_of(peers, max_connections=1) as client, trio.open_nursery() as nursery:
+        await client.send(b"first")
+        nursery.start_soon(other)
+        # One checkpoint would not do: who runs first after it is left to chance.
+        for _ in range(600):
+            await client.send(b"a")
+        assert ran
+        assert client.connections[0].pending == 601
+        client.close_all()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snowtrio._selection import Grow, choose
+from snowtrio._selection import Grow, choose, least
 
 OPEN, WAIT = Grow.OPEN, Grow.WAIT
 
@@ -111,3 +112,22 @@ def test_properties(
         assert isinstance(chosen, int)
         assert pending[chosen] == min(pending)
         assert pending[chosen] not in pending[:chosen]  # The oldest of the least busy.
+
+
+@attrs.frozen(eq=False)
+class Load:
+    """A connection with so many messages."""
+
+    count: int
+
+
+@given(st.lists(st.integers(0, 5), max_size=6), st.integers(0, 8))
+def test_the_least_is_what_would_be_chosen(pending: list[int], waiting: int) -> None:
+    """S15: the short way comes to what the whole rule does, where it may be taken."""
+    loads = [Load(count) for count in pending]
+    found = least(loads)
+    chosen = choose(pending, opening=0, waiting=waiting, maximum=len(pending))
+    assert found is (loads[chosen] if isinstance(chosen, int) else None)
+    if found is not None and not found.count:
+        # An idle one is used whatever else could be done.
+        assert choose(pending, opening=4, waiting=waiting, maximum=20) == loads.index(found)
