@@ -115,7 +115,6 @@ class Answering(Generic[SendT, ReceiveT]):
             if not self._answers:
                 self._make_answers()
             if self._answers:
-                writer.new_turn()
                 accepted = writer.accept_many(self._answers)
                 self._answers = self._answers[accepted:]
                 if self._answers:
@@ -127,6 +126,7 @@ class Answering(Generic[SendT, ReceiveT]):
     def _make_answers(self) -> None:
         messages, self._rest = self._rest[:AT_A_TIME], self._rest[AT_A_TIME:]
         function, connection = self._function, self._connection
+        self._writer.new_turn()
         # The writer knows of them, since the function may send on its own in between.
         answers: list[SendT] = []
         self._answers = self._writer.ahead = answers

@@ -53,6 +53,27 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+async def test_a_task_that_is_alone_wakes_no_writer() -> None:
+    """S15: where a plain function takes the replies, each next message goes to the kernel at once.
+
+    So its connection is idle again before another task looks for one.
+    """
+    replies = trio.Event()
+
+    def take(connection: Connection[bytes], line: bytes) -> None:
+        replies.set()
+
+    async with (
+        tcp_server() as server,
+        Client(LineCodec(), "127.0.0.1", server.port, handler=take, limits=QUICK) as client,
+    ):
+        for _ in range(4):
+            await client.send(b"a")
+            assert client.connections[0].pending == 0
+            await replies.wait()
+            replies = trio.Event()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_echo_through_a_pool(host: str) -> None:
     """S14, S15, S26: thousands of messages from many tasks, each answered once; nothing is left."""
