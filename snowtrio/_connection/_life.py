@@ -327,11 +327,9 @@ class Life(Generic[SendT, ReceiveT]):
         )
 
     @property
-    def unanswered(self) -> int:
-        """Messages accepted for which none has come back, if each is answered by one."""
-        counters = self._counters
-        answers = counters.messages_received + counters.messages_skipped
-        return max(0, self.writer.accepted - answers)
+    def counters(self) -> Counters:
+        """The counts that `statistics` copies, to be looked at often."""
+        return self._counters
 
     @property
     def activity(self) -> tuple[int, int]:
