@@ -1,11 +1,11 @@
 """The load of an echo server: many connections, each with a number of messages in flight.
 
-A process of its own, on a core of its own, with plain sockets and ``selectors``. It works in rounds:
-it sends on all connections, then takes what comes back until nothing is missing. Were it to answer
-each connection at once, then with one message in flight it would be slower than the servers, which
-pay as much for the network and no more: they would wait for it, and what was measured would be
-how one wakes up for a single message, whatever the number of connections. It never sleeps, so that
-waking it up costs no server anything.
+A process of its own, on a core of its own, with plain sockets and ``selectors``. It works in
+rounds: it sends on all connections, then takes what comes back until nothing is missing. Were it to
+answer each connection at once, then with one message in flight it would be slower than the servers,
+which pay as much for the network and no more: they would wait for it, and what was measured would
+be how one wakes up for a single message, whatever the number of connections. It never sleeps, so
+that waking it up costs no server anything.
 """
 
 from __future__ import annotations

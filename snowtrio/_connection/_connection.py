@@ -211,7 +211,7 @@ class Connection(
         task woken in between, and in the context variables of the caller: the fastest way to serve,
         and what a plain function given as a handler comes to. What it returns is sent in order,
         unless it is None; it may also use ``send_nowait``. While the outbox is full it is not
-        called, and no more is read; answers to at most 32 messages are made ahead.
+        called, and no more is read; answers to at most 64 messages are made ahead.
 
         It holds up everything else, so it must not take long. A checkpoint only where it waits.
         Cancelled, answers that the outbox had no room for are lost.
