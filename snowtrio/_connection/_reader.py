@@ -194,7 +194,7 @@ class Reader(Generic[ReceiveT]):
             return intake.pause()
         if self._transport.watch(self.on_readable):
             return self._slot.wait()
-        if self._transport.can_receive_nowait and self.inbox.near and not intake.limited:
+        if self._transport.receives_nowait and self.inbox.near and not intake.limited:
             return self._rest()
         if self.buffer:
             return self._read_unless_switched()

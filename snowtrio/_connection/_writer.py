@@ -268,7 +268,7 @@ class Writer(Generic[SendT]):
     def _opened(self, batch: Batch[SendT]) -> None:
         """See to it that a batch leaves by the next pass of the run loop at the latest."""
         self._gathered = batch
-        if batch.taken or self.outbox.in_flight or not self._transport.can_send_nowait:
+        if batch.taken or self.outbox.in_flight or not self._transport.sends_nowait:
             self._leave_to_task()
         elif self._departures.add(self) and self.refusal is None:
             # Its task is idle, so it runs in the next pass. Where the connection is past sending

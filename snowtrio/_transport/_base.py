@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeAlias
@@ -14,25 +15,21 @@ Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str
 
 DISCARD_SIZE = 64 * 1024
 
-TLSStream: TypeAlias = trio.SSLStream[trio.abc.Stream]
-
 
 class Transport(ABC):
     """Bytes in and out, one task at a time in each direction.
 
-    Two kinds stand behind it: sockets that are driven directly, and any Trio stream (TLS among
-    them). All raise Trio's errors: ``BrokenResourceError`` and ``ClosedResourceError``.
+    Three kinds stand behind it: sockets that are driven directly, any Trio stream, and TLS over
+    either. All raise Trio's errors: ``BrokenResourceError`` and ``ClosedResourceError``.
     """
 
     __slots__ = ("peer_address", "stall_timeout")
 
-    tls: TLSStream | None = None
     can_send_eof: bool = False
-    can_send_nowait: bool = False
-    can_receive_nowait: bool = False
-    at_risk: int = 0
-    """Bytes that a send which failed or was cancelled may have got through all the same. Always 0
-    where the kernel says how much it took."""
+    sends_nowait: bool = False
+    """Whether `send_nowait` can take anything."""
+    receives_nowait: bool = False
+    """Whether `receive_nowait` can give anything."""
 
     def __init__(self, peer_address: Address | None) -> None:
         self.peer_address = peer_address
@@ -45,6 +42,16 @@ class Transport(ABC):
     @abstractmethod
     def local_address(self) -> Address | None:
         """Our address, where it is known."""
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """What speaks TLS here, None without."""
+        return None
+
+    @property
+    def at_risk(self) -> int:
+        """Bytes beyond those taken that may have got through all the same, or in part."""
+        return 0
 
     @abstractmethod
     async def receive_some(self, max_bytes: int) -> bytes:
@@ -64,7 +71,10 @@ class Transport(ABC):
         """Call the function no more; nothing if there is none."""
 
     def receive_nowait(self, max_bytes: int) -> bytes | None:
-        """Return what is there without waiting: ``b""`` at the end of input, None for nothing."""
+        """Return what is there without waiting: ``b""`` at the end of input, None for nothing.
+
+        Through TLS it can be more than `max_bytes`, by what one record holds.
+        """
         return None
 
     @abstractmethod
@@ -112,12 +122,10 @@ class Transport(ABC):
         """Return what `ssl.SSLSocket.getpeercert` says, None without TLS or certificate."""
         if self.tls is None:
             return None
-        certificate: dict[str, object] | None = self.tls.getpeercert()
-        return certificate or None
+        return self.tls.getpeercert() or None
 
     def alpn_protocol(self) -> str | None:
         """Return the protocol that ALPN chose, None without."""
         if self.tls is None:
             return None
-        chosen: str | None = self.tls.selected_alpn_protocol()
-        return chosen
+        return self.tls.selected_alpn_protocol()

@@ -16,7 +16,7 @@ from .._errors import (
 )
 from ._base import Address, Transport
 from ._guard import BusyGuard
-from ._stream import TLSTransport
+from ._tls import TLSTransport
 
 RECEIVE_SIZE = 64 * 1024
 DEFAULT_MAX_SIZE = 64 * 1024
@@ -225,21 +225,13 @@ class BufferedStream(trio.abc.HalfCloseableStream):
         if self.buffer:
             raise RemoteProtocolError("peer sent plain text where TLS had to begin")
         if ssl_context.check_hostname and not (server_side or server_hostname):
-            # Unlike ssl.SSLSocket, what Trio builds on would check nothing then, and say nothing.
+            # Unlike ssl.SSLSocket, an ssl.SSLObject would check nothing then, and say nothing.
             raise ValueError("ssl_context checks host names, and no server_hostname is given")
-        below = self.transport
-        tls = trio.SSLStream[trio.abc.Stream](
-            _Unclosing(below),
+        tls = TLSTransport(
+            self.transport,
             ssl_context,
-            server_hostname=server_hostname,
             server_side=server_side,
+            server_hostname=server_hostname,
         )
-        await tls.do_handshake()
-        self.transport = TLSTransport(tls, below)
-
-
-class _Unclosing(BufferedStream):
-    """What TLS speaks over: it may close the conversation, but the socket is the transport's."""
-
-    async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
+        await tls.shake_hands()
+        self.transport = tls

@@ -29,8 +29,8 @@ class SocketTransport(Transport):
     __slots__ = ("_local_address", "_notifier", "_on_readable", "socket")
 
     can_send_eof = True
-    can_send_nowait = True
-    can_receive_nowait = True
+    sends_nowait = True
+    receives_nowait = True
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
