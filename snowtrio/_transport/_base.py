@@ -6,7 +6,7 @@ import contextlib
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import trio
 
@@ -122,7 +122,8 @@ class Transport(ABC):
         """Return what `ssl.SSLSocket.getpeercert` says, None without TLS or certificate."""
         if self.tls is None:
             return None
-        return self.tls.getpeercert() or None
+        certificate: dict[str, Any] | None = self.tls.getpeercert()
+        return certificate or None
 
     def alpn_protocol(self) -> str | None:
         """Return the protocol that ALPN chose, None without."""

@@ -16,13 +16,13 @@ from collections.abc import Callable
 
 import trio
 
-from .._errors import LocalProtocolError, StalledError, TruncatedError
+from .._errors import LocalProtocolError, StalledError
 from ._base import Address, Transport
 from ._ciphertext import Ciphertext
+from ._plaintext import RECORD, Plaintext, broken
 
-# The most plaintext of a record, and of one step: what is made and not taken costs memory.
-_RECORD = 16 * 1024
-_STEP = 4 * _RECORD
+# What is encrypted and not taken costs memory, so this is the most at a time.
+_STEP = 4 * RECORD
 
 _RECEIVE_SIZE = 32 * 1024
 
@@ -45,8 +45,7 @@ class TLSTransport(Transport):
         "_closed",
         "_fed",
         "_function",
-        "_incoming",
-        "_next",
+        "_input",
         "_outgoing",
         "_tls",
         "_turn",
@@ -65,11 +64,10 @@ class TLSTransport(Transport):
         super().__init__(below.peer_address)
         self.sends_nowait = below.sends_nowait
         self._below = below
-        self._incoming = ssl.MemoryBIO()
+        incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
-        self._next: bytes | Exception | None = None
-        """What comes behind all plaintext, once that is known: the end, or an error."""
+        self._tls = context.wrap_bio(incoming, self._outgoing, server_side, server_hostname)
+        self._input = Plaintext(self._tls, incoming)
         self._function: Callable[[bool], None] | None = None
         self._unsent: Ciphertext | None = None
         self._turn: trio.Lock | None = None
@@ -100,17 +98,17 @@ class TLSTransport(Transport):
         Raises:
             TruncatedError: the peer ended its input without a closing alert.
         """
-        data = self._decrypt(max_bytes) if self._holds_input else None
+        data = self._take(max_bytes) if self._input.ready else None
         while data is None:
             if self._must_answer:
                 await self._answer()
             self._feed(await self._below.receive_some(max(max_bytes, _RECEIVE_SIZE)))
-            data = self._decrypt(max_bytes)
+            data = self._take(max_bytes)
         return data
 
     def watch(self, function: Callable[[bool], None]) -> bool:
         """Have the transport below watched, while it alone knows when there is something to do."""
-        if self._holds_input or self._must_answer or not self._below.watch(function):
+        if self._input.ready or self._must_answer or not self._below.watch(function):
             return False
         self._function = function
         return True
@@ -124,70 +122,26 @@ class TLSTransport(Transport):
         """Read the transport below once and return all plaintext that this completed."""
         data = self._below.receive_nowait(max_bytes)
         if data is None:
-            return self._decrypt(sys.maxsize) if self._holds_input else None
+            return self._take() if self._input.ready else None
         self._feed(data)
-        plaintext = self._decrypt(sys.maxsize)
-        if self._function is not None and (self._next is not None or self._must_answer):
+        plaintext = self._take()
+        if self._function is not None and (self._input.ended or self._must_answer):
             # The socket may never become readable for what is left to do: a task has to do it.
             self._function(False)
         return plaintext
 
-    @property
-    def _holds_input(self) -> bool:
-        """Whether there is something to receive that the transport below knows nothing of."""
-        return self._next is not None or bool(self._incoming.pending or self._tls.pending())
-
     def _feed(self, data: bytes) -> None:
-        if data:
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
+        self._input.feed(data)
         if self._fed is not None:
             self._fed.set()
             self._fed = None
 
-    def _decrypt(self, most: int) -> bytes | None:
-        """Return plaintext, ``b""`` at its end, None when more ciphertext has to come."""
-        if self._next is not None:
-            return self._end()
-        chunks: list[bytes] = []
-        data = self._read(most)
-        while data:
-            if not (self._incoming.pending or len(data) == most):
-                break  # As it nearly always is: one record.
-            chunks.append(data)
-            most -= len(data)
-            data = self._read(most) if most else None
-        if self._outgoing.pending:
-            self._answer_nowait()
-        if chunks:
-            return b"".join(chunks) + (data or b"")
-        return data if data or self._next is None else self._end()
-
-    def _read(self, most: int) -> bytes | None:
-        """Read from at most one record; None when there is none, also at the end."""
+    def _take(self, most: int = sys.maxsize) -> bytes | None:
         try:
-            data = self._tls.read(most if most < _RECORD else _RECORD)
-        except ssl.SSLWantReadError:
-            return None
-        except ssl.SSLZeroReturnError:
-            data = b""
-        except ssl.SSLEOFError as error:
-            self._next = TruncatedError("peer ended the TLS connection without a closing alert")
-            self._next.__cause__ = error
-            return None
-        except ssl.SSLError as error:
-            self._next = _broken(error)
-            return None
-        if not data:
-            self._next = b""
-        return data or None
-
-    def _end(self) -> bytes:
-        assert self._next is not None
-        if isinstance(self._next, Exception):
-            raise self._next
-        return self._next
+            return self._input.take(most)
+        finally:
+            if self._outgoing.pending:
+                self._answer_nowait()
 
     # What TLS has to say by itself
 
@@ -225,11 +179,11 @@ class TLSTransport(Transport):
         if not self._must_answer:
             return
         async with self._take_turn():
-            while self._unsent is not None or self._outgoing.pending:
-                if self._owes:
-                    return  # Its sender comes back, and this goes along.
-                self._collect(0)
+            self._collect(0)
+            while self._unsent is not None and not self._unsent.owed:
                 await self._push()
+                self._collect(0)
+            # What is a sender's it comes back for, and this goes along.
 
     def _take_turn(self) -> trio.Lock:
         if self._turn is None:
@@ -245,12 +199,10 @@ class TLSTransport(Transport):
         bytes, unless `send_some` has raised meanwhile.
         """
         if self._unsent is not None:
-            taken = self._go_on()
-            if taken or self._unsent is not None:
-                return taken
+            return self._go_on(data)
         if not data or not self.sends_nowait:
             return 0
-        if len(data) > _RECORD:
+        if len(data) > RECORD:
             return self._push_nowait() if self._encrypt(data) else 0
         try:
             self._tls.write(data)
@@ -264,6 +216,13 @@ class TLSTransport(Transport):
         unsent.put(ciphertext, len(data))
         return unsent.advance(taken)
 
+    def _go_on(self, data: bytes | memoryview) -> int:
+        """Send what was kept, and if nobody counts that, of `data` too."""
+        if self._waiting or not self.sends_nowait:
+            return 0
+        taken = self._push_nowait()
+        return taken if taken or self._unsent is not None else self.send_nowait(data)
+
     async def send_some(self, data: memoryview) -> int:
         """Wait until a record of `data` has gone; the transport below watches for stalls.
 
@@ -271,13 +230,12 @@ class TLSTransport(Transport):
         counts for nobody.
         """
         try:
-            while data and not (taken := self.send_nowait(data)):
+            taken = self.send_nowait(data)
+            while data and not taken:
                 async with self._take_turn():
                     if self._owes or self._encrypt(data):
                         taken = await self._push()
-                if taken:
-                    break
-                if self._unsent is None:
+                if not taken and self._unsent is None:
                     await self._wait_fed()
             return taken
         except BaseException:
@@ -285,15 +243,12 @@ class TLSTransport(Transport):
                 self._unsent.disown(self._below.at_risk)
             raise
 
-    def _go_on(self) -> int:
-        return self._push_nowait() if self.sends_nowait and not self._waiting else 0
-
     def _encrypt(self, data: bytes | memoryview) -> bool:
         """Make records of the next of `data`, to a bound; return whether anything is to be sent."""
         view = memoryview(data)[:_STEP]
         try:
-            for start in range(0, len(view), _RECORD):
-                record = view[start : start + _RECORD]
+            for start in range(0, len(view), RECORD):
+                record = view[start : start + RECORD]
                 self._tls.write(record)
                 self._collect(len(record))
         except ssl.SSLError as error:
@@ -307,7 +262,7 @@ class TLSTransport(Transport):
             return 0
         if self._closed:
             raise trio.ClosedResourceError("this side closed the TLS connection") from error
-        raise _broken(error) from error
+        raise broken(error) from error
 
     def _collect(self, plaintext: int) -> None:
         """Take what TLS has made; `plaintext` bytes of a sender's are in it."""
@@ -364,7 +319,7 @@ class TLSTransport(Transport):
         except ssl.SSLError as error:
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._answer()
-            raise _broken(error) from error
+            raise broken(error) from error
         await self._answer()
 
     def _agreed(self) -> bool:
@@ -408,9 +363,3 @@ class TLSTransport(Transport):
             self._tls.unwrap()
         if self._outgoing.pending:
             self._answer_nowait()
-
-
-def _broken(error: Exception) -> trio.BrokenResourceError:
-    broken = trio.BrokenResourceError(str(error))
-    broken.__cause__ = error
-    return broken
