@@ -29,6 +29,8 @@ from ..conftest import open_descriptors
 from ..serving import ask, echo, errors_in, lines_of, read_all
 from .tcp import connect, living_tasks, reset, serving_tcp, until
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 Server_: TypeAlias = Server[Any, Any, Any]
 
 

@@ -29,6 +29,8 @@ from snowtrio import (
     serve_unix,
 )
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 QUICK = ClientLimits(backoff=0.01, linger_timeout=0)
 
 

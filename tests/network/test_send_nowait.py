@@ -18,6 +18,8 @@ from snowtrio import (
 
 from ..serving import read_all
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 
 async def test_many_messages_in_one_pass_of_the_run_loop() -> None:
     """S13, B8: the kernel is asked before `send_nowait` says that there is no room."""

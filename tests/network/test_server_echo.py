@@ -15,6 +15,8 @@ from snowtrio import Connection, LineCodec, serve_tcp, serve_unix
 from ..serving import LIMIT, ask, echo, read_all
 from .tcp import connect, serving_tcp, until
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 FAMILIES = ["127.0.0.1", "::1", "unix"]
 
 

@@ -30,6 +30,8 @@ from ..conftest import open_descriptors
 from ..serving import LIMIT, ask, echo, read_all
 from .tcp import connect, serving_tcp, until
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 ONE = ServerLimits(max_connections=1, linger_timeout=0.2)
 
 

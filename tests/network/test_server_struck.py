@@ -25,6 +25,8 @@ from ..conftest import open_descriptors
 from ..serving import LIMIT, Steps, ask
 from .tcp import connect, living_tasks
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 
 class Named(Protocol[bytes, bytes, bytes]):
     """The peer begins with a line that is its name, and is answered."""

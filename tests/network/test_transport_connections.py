@@ -27,6 +27,8 @@ from snowtrio.testing import open_memory_pair
 
 from .pairs import SMALL, stream_of, tcp_pair, tcp_streams
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 LARGE = hashlib.shake_256(b"snowtrio").digest(1_000_000)
 
 
