@@ -42,6 +42,8 @@ from snowtrio.testing import open_memory_pair
 
 from .pairs import SMALL, start_tls, tcp_pair, tcp_streams, transports
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 
 class StartTLS(Protocol[bytes, bytes, bytes]):
     """Agrees on TLS in plain text, as mail servers do; then names itself under TLS."""
