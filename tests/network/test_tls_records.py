@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -24,6 +25,7 @@ from snowtrio import (
     StreamEndpoint,
     TruncatedError,
     open_connection,
+    open_tcp_connection,
 )
 from snowtrio._transport import as_transport
 
@@ -49,9 +51,10 @@ def contexts(
 
 
 @pytest.fixture(params=[False, True], ids=["alone", "watched"])
-async def company(request: pytest.FixtureRequest) -> AsyncGenerator[None]:
-    async with crowd(request.param):
-        yield
+def watched(request: pytest.FixtureRequest) -> bool:
+    """Whether there are enough sockets for a notifier."""
+    wanted: bool = request.param
+    return wanted
 
 
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
@@ -59,7 +62,11 @@ Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 @asynccontextmanager
 async def talking(
-    contexts: Contexts, limits: ClientLimits | None = None, buffer_size: int | None = None
+    contexts: Contexts,
+    watched: bool,
+    *,
+    limits: ClientLimits | None = None,
+    buffer_size: int | None = None,
 ) -> AsyncIterator[tuple[Connection[bytes], RecordPeer]]:
     """Open a client's connection to a peer that is told what to do."""
     ours, theirs = tcp_streams(buffer_size=buffer_size)
@@ -71,7 +78,7 @@ async def talking(
     endpoint = StreamEndpoint(connect, ssl_context=contexts[0], tls_hostname="localhost")
     limits = limits or ClientLimits(linger_timeout=0.1)
     with trio.fail_after(LIMIT):
-        async with theirs, trio.open_nursery() as nursery:
+        async with crowd(watched), theirs, trio.open_nursery() as nursery:
             agreed = trio.Event()
 
             async def shake() -> None:
@@ -84,50 +91,47 @@ async def talking(
                 yield connection, peer
 
 
-@pytest.mark.usefixtures("company")
-async def test_many_records_in_one_segment(contexts: Contexts) -> None:
+async def test_many_records_in_one_segment(contexts: Contexts, watched: bool) -> None:
     """S26: the socket is readable once for all of them."""
-    async with talking(contexts) as (connection, peer):
+    async with talking(contexts, watched) as (connection, peer):
         for _ in range(3):
             await peer.stream.send_all(peer.records(*(line + b"\n" for line in LINES)))
             assert [await connection.receive() for _ in LINES] == LINES
 
 
-@pytest.mark.usefixtures("company")
-async def test_records_byte_by_byte(contexts: Contexts) -> None:
+async def test_records_byte_by_byte(contexts: Contexts, watched: bool) -> None:
     """S26: most of what comes is no whole record."""
-    async with talking(contexts) as (connection, peer):
+    async with talking(contexts, watched) as (connection, peer):
         for byte in peer.records(b"one\ntw", b"o\n", b"three\n"):
             await peer.stream.send_all(bytes([byte]))
             await trio.lowlevel.checkpoint()
         assert [await connection.receive() for _ in range(3)] == [b"one", b"two", b"three"]
 
 
-@pytest.mark.usefixtures("company")
-async def test_large_records_through_many_reads(contexts: Contexts) -> None:
+async def test_large_records_through_many_reads(contexts: Contexts, watched: bool) -> None:
     """S5: more than one read takes, and records that end in another one."""
     message = bytes(range(48, 112)) * 900
-    async with talking(contexts) as (connection, peer), trio.open_nursery() as nursery:
+    async with talking(contexts, watched) as (connection, peer), trio.open_nursery() as nursery:
         parts = peer.records(*[message + b"\n"] * 10)
         nursery.start_soon(peer.stream.send_all, parts)
         for _ in range(10):
             assert await connection.receive() == message
 
 
-@pytest.mark.usefixtures("company")
-async def test_an_alert_in_the_segment_of_the_last_record(contexts: Contexts) -> None:
+async def test_an_alert_in_the_segment_of_the_last_record(
+    contexts: Contexts, watched: bool
+) -> None:
     """P10: the end is told though the socket never becomes readable again; replies still go."""
-    async with talking(contexts) as (connection, peer):
+    async with talking(contexts, watched) as (connection, peer):
         await peer.stream.send_all(peer.records(b"one\n", b"two\n") + peer.alert())
         assert [message async for message in connection] == [b"one", b"two"]
         await connection.send(b"reply")
         assert await peer.stream.receive_some()
 
 
-@pytest.mark.usefixtures("company")
-async def test_a_broken_record_behind_good_ones(contexts: Contexts) -> None:
+async def test_a_broken_record_behind_good_ones(contexts: Contexts, watched: bool) -> None:
     """P10: what came before is received, then the reason is told, and the peer hears it too."""
-    async with talking(contexts) as (connection, peer):
+    async with talking(contexts, watched) as (connection, peer):
         broken = bytearray(peer.records(b"one\n", b"two\n"))
         broken[-1] ^= 1
         await peer.stream.send_all(broken)
@@ -140,11 +144,10 @@ async def test_a_broken_record_behind_good_ones(contexts: Contexts) -> None:
             await peer.receive_rest()
 
 
-@pytest.mark.usefixtures("company")
 @pytest.mark.parametrize("cut", [False, True])
-async def test_what_the_peer_sees_of_an_end(contexts: Contexts, cut: bool) -> None:
+async def test_what_the_peer_sees_of_an_end(contexts: Contexts, cut: bool, watched: bool) -> None:
     """P10, B6: a close is told by an alert behind all that was accepted; a cut is truncated."""
-    async with talking(contexts) as (connection, peer):
+    async with talking(contexts, watched) as (connection, peer):
         connection.send_nowait(b"one")
         await connection.flush()
         async with trio.open_nursery() as nursery:
@@ -170,18 +173,19 @@ async def send_for_ever(connection: Connection[bytes], size: int, sent: list[byt
             await trio.lowlevel.checkpoint()
 
 
-@pytest.mark.usefixtures("company")
 @pytest.mark.parametrize("size", [10, 3000, 20_000, 60_000])
-async def test_exact_account_of_a_peer_that_reads_nothing(contexts: Contexts, size: int) -> None:
+async def test_exact_account_of_a_peer_that_reads_nothing(
+    contexts: Contexts, size: int, watched: bool
+) -> None:
     """B4, B5: sent is what the peer can read whole, and the rest is told in order, once."""
     limits = ClientLimits(stall_timeout=0.2, linger_timeout=0, max_outbox_messages=16)
     accepted: list[bytes] = []
-    async with talking(contexts, limits, SMALL) as (connection, peer):
+    async with talking(contexts, watched, limits=limits, buffer_size=SMALL) as (connection, peer):
         with pytest.raises(StalledError):
             await send_for_ever(connection, size, accepted)
         with pytest.raises(StalledError):
             await connection.receive()
-        assert await connection.aclose() is None
+        await connection.aclose()
         received, told = await peer.receive_rest()
     ending = connection.ending
     assert ending is not None
@@ -279,60 +283,107 @@ async def test_over_a_stream_that_cannot_be_asked(contexts: Contexts) -> None:
 
 
 @asynccontextmanager
-async def openssl(
-    server_port: int, roots: Path, *options: str
-) -> AsyncIterator[tuple[trio.abc.SendStream, trio.abc.ReceiveStream]]:
-    """Run a client that takes commands: a line that begins with K or R is one."""
+async def openssl(*options: str) -> AsyncGenerator[trio.Process]:
+    """Run a client or server that takes commands: lines of one letter."""
     process = await trio.lowlevel.open_process(
-        [
-            *("openssl", "s_client", "-connect", f"127.0.0.1:{server_port}", *options),
-            *("-verify_return_error", "-CAfile", str(roots)),
-        ],
+        ["openssl", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    assert process.stderr is not None
     try:
-        async with process.stdin, process.stdout:
-            yield process.stdin, process.stdout
+        with trio.fail_after(LIMIT):
+            async with process.stdin, process.stdout, process.stderr:
+                yield process
     finally:
         process.kill()
         with trio.CancelScope(shield=True):
             await process.wait()
 
 
+async def read_to(stream: trio.abc.ReceiveStream | None, mark: bytes) -> None:
+    assert stream is not None
+    output = b""
+    while mark not in output:
+        data = await stream.receive_some()
+        assert data, output[-500:]
+        output += data
+
+
+async def chatter(connection: Connection[bytes]) -> None:
+    """Answer lines, and send others all the time."""
+    async with trio.open_nursery() as nursery:
+
+        async def talk() -> None:
+            while True:
+                await connection.send(b"x" * 50)
+                await connection.flush()
+
+        nursery.start_soon(talk)
+        async for line in connection:
+            await connection.send(b"<" + line + b">")
+        nursery.cancel_scope.cancel()
+
+
 @needs_program("openssl")
-@pytest.mark.usefixtures("company")
 async def test_new_keys_while_both_sides_send(
-    ca: trustme.CA, server_ssl_context: ssl.SSLContext, tmp_path: Path
+    ca: trustme.CA, server_ssl_context: ssl.SSLContext, tmp_path: Path, watched: bool
 ) -> None:
     """S26: the peer asks for new keys; ours go out between the messages, and all can be read."""
     roots = tmp_path / "ca.pem"
     ca.cert_pem.write_to_path(str(roots))
+    async with (
+        crowd(watched),
+        serving_tcp(chatter, ssl_context=server_ssl_context) as server,
+    ):
+        trust = ("-verify_return_error", "-CAfile", str(roots))
+        where = ("-connect", f"127.0.0.1:{server.port}")
+        async with openssl("s_client", *where, *trust) as process:
+            assert process.stdin is not None
+            for number in range(5):
+                await process.stdin.send_all(b"K\n")
+                await read_to(process.stderr, b"KEYUPDATE")
+                await process.stdin.send_all(b"after %d\n" % number)
+                await read_to(process.stdout, b"<after %d>" % number)
 
-    async def chatter(connection: Connection[bytes]) -> None:
-        async with trio.open_nursery() as nursery:
+
+@needs_program("openssl")
+async def test_a_server_that_negotiates_anew(
+    server_cert: trustme.LeafCert, client_ssl_context: ssl.SSLContext, tmp_path: Path, watched: bool
+) -> None:
+    """S26: in TLS 1.2 it can, in between our messages, of which none is lost."""
+    client_ssl_context.maximum_version = ssl.TLSVersion.TLSv1_2
+    pem = tmp_path / "server.pem"
+    server_cert.private_key_and_cert_chain_pem.write_to_path(str(pem))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    listen = ("-accept", f"127.0.0.1:{port}", "-naccept", "1")
+    async with crowd(watched), openssl("s_server", "-cert", str(pem), *listen) as process:
+        await read_to(process.stdout, b"ACCEPT")
+        async with (
+            open_tcp_connection(
+                LineCodec(), "127.0.0.1", port, ssl_context=client_ssl_context
+            ) as connection,
+            trio.open_nursery() as nursery,
+        ):
 
             async def talk() -> None:
+                number = 0
                 while True:
-                    await connection.send(b"x" * 50)
+                    await connection.send(b"<%d>" % number)
                     await connection.flush()
+                    number += 1
 
             nursery.start_soon(talk)
-            async for line in connection:
-                await connection.send(b"<" + line + b">")
+            assert process.stdin is not None
+            for number in range(3):
+                await read_to(process.stdout, b">\n")
+                await process.stdin.send_all(b"r\n")
+                await read_to(process.stdout, b"SSL_do_handshake -> 1")
+                await process.stdin.send_all(b"line %d\n" % number)
+                assert await connection.receive() == b"line %d" % number
             nursery.cancel_scope.cancel()
-
-    async with serving_tcp(chatter, ssl_context=server_ssl_context) as server:
-        with trio.fail_after(LIMIT):
-            async with openssl(server.port, roots) as (stdin, stdout):
-                output = b""
-                for number in range(5):
-                    await stdin.send_all(b"K\n")
-                    await stdin.send_all(b"after %d\n" % number)
-                    while b"<after %d>" % number not in output:
-                        data = await stdout.receive_some()
-                        assert data, output[-500:]
-                        output += data
