@@ -46,8 +46,9 @@ class Ending(Generic[SendT]):
         error: the exception behind it, if there is one.
         unsent: messages that were accepted and of which the kernel got nothing, in order.
         in_doubt: messages that the peer may have or not, in order. On a socket at most one, of
-            which the kernel got a part; on TLS and other streams, which do not say how far a send
-            came, those of the slice (16 KiB) that was being sent.
+            which the kernel got a part; on TLS those in the record (at most 16 KiB) of which it got
+            a part; on other streams, which do not say how far a send came, those of the slice
+            (16 KiB) that was being sent.
     """
 
     cause: Cause

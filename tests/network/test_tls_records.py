@@ -25,7 +25,6 @@ from snowtrio import (
     StreamEndpoint,
     TruncatedError,
     open_connection,
-    open_tcp_connection,
 )
 from snowtrio._transport import as_transport
 
@@ -34,9 +33,10 @@ from ..serving import LIMIT
 from .examples import needs_program
 from .pairs import SMALL, buffered, start_tls, tcp_streams
 from .records import RecordPeer, crowd
-from .tcp import serving_tcp
+from .tcp import serving_tcp, until
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+QUICK = ClientLimits(linger_timeout=0.1)
 LINES = [b"%d" % number for number in range(200)]
 
 
@@ -76,7 +76,7 @@ async def talking(
         return ours
 
     endpoint = StreamEndpoint(connect, ssl_context=contexts[0], tls_hostname="localhost")
-    limits = limits or ClientLimits(linger_timeout=0.1)
+    limits = limits or QUICK
     with trio.fail_after(LIMIT):
         async with crowd(watched), theirs, trio.open_nursery() as nursery:
             agreed = trio.Event()
@@ -350,11 +350,37 @@ async def test_new_keys_while_both_sides_send(
                 await read_to(process.stdout, b"<after %d>" % number)
 
 
+class Relay:
+    """Passes bytes on between two streams, and can hold back what the first of them says."""
+
+    def __init__(self, first: trio.abc.Stream, second: trio.abc.Stream) -> None:
+        self.passing = trio.Event()
+        self.passing.set()
+        self._ends = first, second
+
+    async def run(self) -> None:
+        first, second = self._ends
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._pass, second, first)
+            await self._pass(first, second)
+            nursery.cancel_scope.cancel()
+
+    async def _pass(self, source: trio.abc.Stream, target: trio.abc.Stream) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            async for data in source:
+                await target.send_all(data)
+                if source is self._ends[0]:
+                    await self.passing.wait()
+
+
 @needs_program("openssl")
 async def test_a_server_that_negotiates_anew(
-    server_cert: trustme.LeafCert, client_ssl_context: ssl.SSLContext, tmp_path: Path, watched: bool
+    server_cert: trustme.LeafCert,
+    client_ssl_context: ssl.SSLContext,
+    tmp_path: Path,
+    watched: bool,
 ) -> None:
-    """S26: in TLS 1.2 it can, in between our messages, of which none is lost."""
+    """S26: as TLS 1.2 can: what we send meanwhile waits until that is agreed on."""
     client_ssl_context.maximum_version = ssl.TLSVersion.TLSv1_2
     pem = tmp_path / "server.pem"
     server_cert.private_key_and_cert_chain_pem.write_to_path(str(pem))
@@ -362,28 +388,42 @@ async def test_a_server_that_negotiates_anew(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     listen = ("-accept", f"127.0.0.1:{port}", "-naccept", "1")
-    async with crowd(watched), openssl("s_server", "-cert", str(pem), *listen) as process:
+    ours, theirs = tcp_streams()
+
+    async def connect() -> trio.abc.Stream:
+        return ours
+
+    endpoint = StreamEndpoint(connect, ssl_context=client_ssl_context, tls_hostname="localhost")
+    async with (
+        crowd(watched),
+        openssl("s_server", "-cert", str(pem), *listen) as process,
+        theirs,
+    ):
+        assert process.stdin is not None
         await read_to(process.stdout, b"ACCEPT")
         async with (
-            open_tcp_connection(
-                LineCodec(), "127.0.0.1", port, ssl_context=client_ssl_context
-            ) as connection,
+            await trio.open_tcp_stream("127.0.0.1", port) as server,
             trio.open_nursery() as nursery,
         ):
-
-            async def talk() -> None:
-                number = 0
-                while True:
-                    await connection.send(b"<%d>" % number)
+            relay = Relay(server, theirs)
+            nursery.start_soon(relay.run)
+            async with open_connection(LineCodec(), endpoint, limits=QUICK) as connection:
+                for number in range(3):
+                    await connection.send(b"<before>")
+                    await read_to(process.stdout, b"<before>")
+                    relay.passing = trio.Event()
+                    await process.stdin.send_all(b"r\n")
+                    await until(lambda: not send_now(connection, b"x"))
+                    await connection.send(b"<behind>")
+                    relay.passing.set()
                     await connection.flush()
-                    number += 1
-
-            nursery.start_soon(talk)
-            assert process.stdin is not None
-            for number in range(3):
-                await read_to(process.stdout, b">\n")
-                await process.stdin.send_all(b"r\n")
-                await read_to(process.stdout, b"SSL_do_handshake -> 1")
-                await process.stdin.send_all(b"line %d\n" % number)
-                assert await connection.receive() == b"line %d" % number
+                    await read_to(process.stdout, b"<behind>")
+                    await process.stdin.send_all(b"line %d\n" % number)
+                    assert await connection.receive() == b"line %d" % number
             nursery.cancel_scope.cancel()
+
+
+def send_now(connection: Connection[bytes], message: bytes) -> bool:
+    """Send a message; return whether the kernel had it at once."""
+    connection.send_nowait(message)
+    return connection.pending == 0
