@@ -130,6 +130,7 @@ class Outbox(Generic[SendT]):
         batch, opened = self._open, None
         if batch is None:
             batch = opened = self._open = Batch()
+        if taken:  # Then nothing else is in it, though it may have been reopened.
             batch.taken = taken
             self.size -= taken
         batch.messages.append(message)
