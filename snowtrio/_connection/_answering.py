@@ -45,6 +45,7 @@ class Answering(Generic[SendT, ReceiveT]):
         "_item",
         "_on_failure",
         "_rest",
+        "_stopped",
         "_writer",
     )
 
@@ -65,6 +66,7 @@ class Answering(Generic[SendT, ReceiveT]):
         self._item: list[ReceiveT] | None = None
         self._rest: list[ReceiveT] = []
         self._answers: list[SendT] = []
+        self._stopped = False
 
     def put_nowait(self, item: list[ReceiveT] | SkippedMessageError) -> bool:
         """Answer a batch as far as there is room for the answers; say whether that was all.
@@ -85,16 +87,30 @@ class Answering(Generic[SendT, ReceiveT]):
         """Answer a batch in the task that made this object, whose context is its own already."""
         while not self._work(item):
             await self._writer.wait_for_room()
-        if self._failure is not None:
-            raise self._failure
+        self.check()
 
     async def answer_rest(self) -> None:
         """Answer what a reader that was stopped has left, in the task that made this object."""
         if self._item is not None:
             await self.answer_here(self._item)
+        self.check()
+
+    def check(self) -> None:
+        """Raise what ended the answering, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> tuple[list[ReceiveT] | None, list[ReceiveT]]:
+        """Call the function no more; return the batch in work, and what of it was not answered."""
+        item, rest = self._item, self._rest
+        self._stopped = True
+        self._item, self._rest, self._answers = None, [], []
+        return item, rest
 
     def _work(self, item: list[ReceiveT] | SkippedMessageError) -> bool:
         """Answer a batch, or what is left of it."""
+        if self._stopped:
+            return True
         if item is not self._item:
             if isinstance(item, SkippedMessageError):
                 logger.debug("skipped a message: %s", item)
@@ -139,7 +155,9 @@ class Answering(Generic[SendT, ReceiveT]):
             self._error, self._rest = error, []
         self._writer.ahead = None
         if answers and isinstance(answers[0], types.CoroutineType):
-            answers[0].close()
+            for answer in answers:
+                if isinstance(answer, types.CoroutineType):
+                    answer.close()
             raise TypeError(f"{function!r} returned a coroutine: declare the handler async def")
 
     def _fail(self, error: BaseException) -> None:

@@ -243,7 +243,7 @@ class Connection(
         frames that one read brought are still the old codec's.
         """
         coder = codec.start(self._side, self._context)
-        self._writer.coder = coder
+        self._writer.switch(coder)
         self._reader.switch(coder)
 
     # The end

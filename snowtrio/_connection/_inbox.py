@@ -74,6 +74,21 @@ class Inbox(Generic[ReceiveT]):
         item.reverse()
         self.ready = item
 
+    def reserve(self) -> None:
+        """Let nobody else receive until `release`."""
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving from this connection")
+        self._receiving = True
+
+    def release(self) -> None:
+        """Let others receive again."""
+        self._receiving = False
+
+    def put_back(self, messages: list[ReceiveT]) -> None:
+        """Take back what was taken last and not looked at; nothing else is in `ready`."""
+        if messages and not self._closed:
+            self.ready = messages[::-1]
+
     def take_nowait(self) -> Item[ReceiveT] | None:
         """Return what is there without waiting, None for nothing; raises as `take_batch`."""
         return self.take_ready() if self.ready else self._pick_up()

@@ -326,18 +326,34 @@ class Reader(Generic[ReceiveT]):
 
     async def answer(self, answering: Answering[Any, ReceiveT]) -> None:
         """Have messages answered rather than received, until the end of input."""
-        while (item := self.inbox.take_nowait()) is not None:
-            await answering.answer_here(item)
-        self._target = answering
-        self.inbox.near = False  # The task reads from here on.
-        self._leave()
+        inbox = self.inbox
+        inbox.reserve()
         try:
-            await self.inbox.take_batch()
+            try:
+                while (item := inbox.take_nowait()) is not None:
+                    await answering.answer_here(item)
+            finally:
+                inbox.release()
+            self._target = answering
+            inbox.near = False  # The task reads from here on.
+            self._leave()
+            await inbox.take_batch()
         except trio.EndOfChannel:
             await answering.answer_rest()
             raise
+        except Exception:
+            answering.check()  # An error of the function's says more than the end that it caused.
+            raise
         finally:
-            self._target = self.inbox
+            self._answer_no_more(answering)
+
+    def _answer_no_more(self, answering: Answering[Any, ReceiveT]) -> None:
+        """Hand over to a receiver again, beginning with what was not answered."""
+        self._target = self.inbox
+        item, rest = answering.stop()
+        if item is self._left:
+            self._left = None
+        self.inbox.put_back(rest)
 
     async def wait_done(self) -> None:
         """Wait until the task has ended."""

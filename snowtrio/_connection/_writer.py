@@ -247,14 +247,24 @@ class Writer(Generic[SendT]):
         """Messages accepted so far: each is sent, in the outbox, or was left in it at the end."""
         return self._counters.messages_sent + self.outbox.count + self.outbox.given_up
 
+    def switch(self, coder: Codec[SendT, Any]) -> None:
+        """Encode with another coder what is accepted from here on."""
+        if self.ahead:
+            self._accept_ahead(self.ahead)
+        self.coder = coder
+
     def new_turn(self) -> None:
         """Note that the handler took up new input: its next answer may go the short way."""
         self._sent_this_turn = False
 
     def _accept_ahead(self, made: list[SendT]) -> None:
-        for message in made:
-            self._gather(message)
-        made.clear()
+        accepted = 0
+        try:
+            for message in made:
+                self._gather(message)
+                accepted += 1
+        finally:
+            del made[:accepted]  # One that cannot be encoded is met again, those before it not.
 
     def _gather(self, message: SendT) -> None:
         """Put a message to those that leave next."""
