@@ -29,15 +29,21 @@ class Departures:
         self._senders: list[Sender] = []
 
     def add(self, sender: Sender) -> bool:
-        """Note a sender; say whether it is the first, who has to have `run` called in time."""
+        """Note a sender; say whether it is the first, who has to call `run` in time."""
         self._senders.append(sender)
         return len(self._senders) == 1
 
-    def run(self) -> None:
-        """Have everything sent that has gathered."""
+    def run(self, sender: Sender) -> None:
+        """Have everything sent that has gathered; nothing unless it is the first who calls.
+
+        Another one who did it would leave the first with a call that nobody waits for any more, and
+        with one more of them each time.
+        """
+        if not self._senders or self._senders[0] is not sender:
+            return
         senders, self._senders = self._senders, []
-        for sender in senders:
-            sender.depart()
+        for each in senders:
+            each.depart()
 
 
 _current: trio.lowlevel.RunVar[Departures] = trio.lowlevel.RunVar("departures")

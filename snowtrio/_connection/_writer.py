@@ -25,6 +25,9 @@ from ._statistics import Counters
 
 SendT = TypeVar("SendT")
 
+# What is closed while messages are still accepted was closed behind our back.
+_LOSSES = (trio.BrokenResourceError, trio.ClosedResourceError)
+
 
 class Writer(Generic[SendT]):
     """Accepts messages and brings them to the kernel in order.
@@ -300,7 +303,7 @@ class Writer(Generic[SendT]):
         self._sent_this_turn = True
         try:
             taken = self._transport.send_nowait(data)
-        except trio.BrokenResourceError as error:
+        except _LOSSES as error:
             raise again(self._lost(error)) from error
         if taken:
             self._counters.bytes_sent += taken
@@ -353,7 +356,7 @@ class Writer(Generic[SendT]):
                 self._advance(taken)
                 if taken < len(data):
                     return
-        except trio.BrokenResourceError as error:
+        except _LOSSES as error:
             self._lost(error)
 
     def _leave_to_task(self) -> None:
@@ -395,7 +398,7 @@ class Writer(Generic[SendT]):
             while True:
                 batch = await self._posted.receive()
                 if batch is None:
-                    self._departures.run()
+                    self._departures.run(self)
                 else:
                     await self._send_batch(batch)
         except trio.EndOfChannel:
@@ -406,7 +409,7 @@ class Writer(Generic[SendT]):
             if not isinstance(error, trio.ClosedResourceError) or self.refusal is None:
                 self._lost(error)
         finally:
-            self._departures.run()  # It may have been woken for them.
+            self._departures.run(self)  # It may have been woken for them.
             self.done = True
             self._changes.note()
 

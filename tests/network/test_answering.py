@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import types
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import pytest
@@ -102,18 +101,18 @@ async def test_an_answer_that_cannot_be_encoded_is_met_once(
 
 async def test_a_second_answer_is_refused_and_the_first_goes_on() -> None:
     """P7: as a second reader is."""
-    async with open_memory_pair(LineCodec(), streams=tcp_streams()) as (client, server):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.answer, lambda _, line: line.upper())
-            await wait_all_tasks_blocked()
-            with pytest.raises(trio.BusyResourceError):
-                await server.answer(lambda _, line: line)
-            with pytest.raises(trio.BusyResourceError):
-                await server.receive()
-            for _ in range(3):
-                await client.send(b"x")
-                assert await client.receive() == b"X"
-            await client.send_eof()
+    pair = open_memory_pair(LineCodec(), streams=tcp_streams())
+    async with pair as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(server.answer, lambda _, line: line.upper())
+        await wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await server.answer(lambda _, line: line)
+        with pytest.raises(trio.BusyResourceError):
+            await server.receive()
+        for _ in range(3):
+            await client.send(b"x")
+            assert await client.receive() == b"X"
+        await client.send_eof()
 
 
 async def test_who_answers_what_was_received_is_receiving() -> None:
@@ -221,7 +220,7 @@ async def test_a_function_that_drops_its_connection() -> None:
 
 async def test_coroutines_for_answers_are_all_closed(caplog: pytest.LogCaptureFixture) -> None:
     """S22: a warning for each that was never awaited would hide the error."""
-    made: list[types.CoroutineType[Any, Any, bytes]] = []
+    made: list[Coroutine[Any, Any, bytes]] = []
 
     async def answer(line: bytes) -> bytes:
         return line
