@@ -6,6 +6,7 @@ anyio in `snowtrio.interop`.
 
 from __future__ import annotations
 
+from ._broadcast import BroadcastReport, WhenSlow, broadcast
 from ._buffer import ReceiveBuffer
 from ._client import (
     Client,
@@ -83,6 +84,7 @@ from .codecs import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "BroadcastReport",
     "BufferedStream",
     "Cause",
     "Client",
@@ -140,6 +142,8 @@ __all__ = [
     "Transport",
     "TruncatedError",
     "UnixEndpoint",
+    "WhenSlow",
+    "broadcast",
     "open_connection",
     "open_tcp_connection",
     "open_tcp_listeners",

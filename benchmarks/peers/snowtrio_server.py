@@ -17,6 +17,8 @@ from snowtrio import (
     LineCodec,
     Server,
     ServerLimits,
+    WhenSlow,
+    broadcast,
     serve_tcp,
 )
 
@@ -53,12 +55,6 @@ CODECS: dict[str, Codec[bytes]] = {
 }
 
 
-def broadcast(server: Server[bytes], line: bytes) -> None:
-    """Give one message to every connection: the one place where the benchmark does so."""
-    for connection in server.connections:
-        connection.send_nowait(line)
-
-
 class Broadcaster:
     """A handler that gives each line to everybody, its sender included."""
 
@@ -68,7 +64,7 @@ class Broadcaster:
     async def __call__(self, connection: Connection[bytes]) -> None:
         assert self.server is not None
         async for line in connection:
-            broadcast(self.server, line)
+            await broadcast(self.server.connections, line, when_slow=WhenSlow.WAIT)
 
 
 async def serve(handler: Handler, codec: Codec[bytes], tls: ssl.SSLContext | None) -> None:

@@ -6,24 +6,32 @@ together.
 """
 
 from ._budget import MemoryBudget, Share
-from ._connection import Connection
+from ._connection import Connection, writer_of
+from ._departures import Departures, current_departures
 from ._ending import Cause, Ending
 from ._life import Life, cause_of
 from ._limits import ConnectionLimits
 from ._losses import again
+from ._outbox import Droppable
 from ._rate import TokenBucket
 from ._statistics import ConnectionStatistics
+from ._writer import Writer
 
 __all__ = [
     "Cause",
     "Connection",
     "ConnectionLimits",
     "ConnectionStatistics",
+    "Departures",
+    "Droppable",
     "Ending",
     "Life",
     "MemoryBudget",
     "Share",
     "TokenBucket",
+    "Writer",
     "again",
     "cause_of",
+    "current_departures",
+    "writer_of",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from operator import attrgetter
 from typing import Any, Generic
 
 import trio
@@ -16,6 +17,7 @@ from ._answering import Answering
 from ._ending import Cause, Ending
 from ._life import Life
 from ._statistics import ConnectionStatistics
+from ._writer import Writer
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
@@ -243,7 +245,7 @@ class Connection(
         frames that one read brought are still the old codec's.
         """
         coder = codec.start(self._side, self._context)
-        self._writer.switch(coder)
+        self._writer.switch(coder, shared=coder is codec)
         self._reader.switch(coder)
 
     # The end
@@ -277,6 +279,10 @@ class Connection(
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of this moment (row B7)."""
         return self._life.statistics()
+
+
+writer_of: Callable[[Connection[Any, Any, Any]], Writer[Any]] = attrgetter("_writer")
+"""For the room that does for many connections at a time what `Connection` does for one."""
 
 
 class _Batches(AsyncIterator[list[MessageT]], Generic[MessageT]):

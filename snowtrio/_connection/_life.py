@@ -51,6 +51,7 @@ class Life(Generic[SendT, ReceiveT]):
         share: of the memory that all connections have together.
         bucket: limits the rate of this peer.
         eof_is_departure: whether the peer's end of input cancels the handler.
+        shares_coder: whether the coder is the codec itself, which remembers nothing.
     """
 
     __slots__ = (
@@ -84,6 +85,7 @@ class Life(Generic[SendT, ReceiveT]):
         share: Share | None = None,
         bucket: TokenBucket | None = None,
         eof_is_departure: bool = False,
+        shares_coder: bool = False,
     ) -> None:
         transport.stall_timeout = limits.stall_timeout
         self.transport = transport
@@ -104,6 +106,7 @@ class Life(Generic[SendT, ReceiveT]):
             changes,
             self._lost,
         )
+        self.writer.shares_coder = shares_coder
         self.reader: Reader[ReceiveT] = Reader(
             transport,
             buffer,

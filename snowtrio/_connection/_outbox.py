@@ -9,6 +9,7 @@ touched.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 SendT = TypeVar("SendT")
@@ -17,12 +18,23 @@ SendT = TypeVar("SendT")
 _GATHER = 256 * 1024
 
 
+class Droppable(bytes):
+    """The bytes of a message that may give way to a newer one: those of a broadcast.
+
+    The mark is the type, so that messages which may not give way cost nothing.
+    """
+
+    __slots__ = ()
+
+
 class Batch(Generic[SendT]):
     """Messages that leave together, with their bytes."""
 
-    __slots__ = ("chunks", "messages", "size", "taken")
+    __slots__ = ("chunks", "in_hand", "messages", "size", "taken")
 
     def __init__(self) -> None:
+        self.in_hand = 0
+        """Bytes behind those taken that somebody is giving to the kernel just now."""
         # Lists, which are what appending is cheapest to; most batches leave in one piece.
         self.messages: list[SendT] | deque[SendT] = []
         self.chunks: list[bytes] | deque[bytes] = []
@@ -78,6 +90,19 @@ class Batch(Generic[SendT]):
         if not isinstance(self.chunks, deque):
             self.chunks = deque(self.chunks)
         return self.messages, self.chunks
+
+    def droppable(self) -> Iterator[tuple[int, int]]:
+        """Yield the place and size of each message that may give way, the oldest first."""
+        reached = -self.taken
+        for place, chunk in enumerate(self.chunks):
+            if type(chunk) is Droppable and reached >= self.in_hand:
+                yield place, len(chunk)
+            reached += len(chunk)
+
+    def drop(self, place: int) -> None:
+        """Forget a message that may give way."""
+        self.size -= len(self.chunks[place])
+        del self.messages[place], self.chunks[place]
 
 
 class Outbox(Generic[SendT]):
@@ -168,6 +193,45 @@ class Outbox(Generic[SendT]):
         if not self._sealed.chunks:
             self._sealed = None
         return completed
+
+    def make_way(self, size: int) -> list[tuple[int, int]]:
+        """Drop the oldest messages that may give way, as many as one of `size` bytes takes.
+
+        That is one at least, since somebody may be waiting for what room there is; afterwards
+        there is room, or no more is held than before. Where so many cannot be had, none goes.
+
+        Returns how many messages were before each, and how large it was.
+        """
+        victims: list[tuple[int, int]] = []
+        freed = 0
+        for place, length in self._droppable():
+            victims.append((place, length))
+            freed += length
+            if freed >= size or self._would_fit(len(victims), freed):
+                self._drop([place for place, _ in victims])
+                self.size -= freed
+                return victims
+        return []
+
+    def _would_fit(self, fewer: int, less: int) -> bool:
+        return self.count - fewer < self.max_messages and self.size - less < self.max_bytes
+
+    def _droppable(self) -> Iterator[tuple[int, int]]:
+        before = 0
+        for batch in (self._sealed, self._open):
+            if batch is not None:
+                for place, length in batch.droppable():
+                    yield before + place, length
+                before += len(batch.messages)
+
+    def _drop(self, places: list[int]) -> None:
+        self._peak = self.peak
+        self.count -= len(places)
+        sealed = len(self._sealed.messages) if self._sealed is not None else 0
+        for place in reversed(places):  # from the end, so that the places before it stay
+            batch = self._sealed if place < sealed else self._open
+            assert batch is not None
+            batch.drop(place if place < sealed else place - sealed)
 
     def give_up(self, at_risk: int = 0) -> tuple[list[SendT], list[SendT]]:
         """Empty the outbox; return the messages in doubt and those never touched, each in order.

@@ -1,9 +1,9 @@
 """The writing half of a connection: senders, the outbox, and the task that empties it.
 
 A message goes the short way when it can: nothing queued and nothing else to answer, so the socket
-gets it at once and no other task is woken. Otherwise it gathers in the outbox's open batch. The
-batch itself is what goes through the channel to the writer, once, when it is opened; the writer
-runs on the next pass of the run loop and takes all that has gathered by then in one write.
+gets it at once and no other task is woken. Otherwise it gathers in the outbox's open batch, which
+leaves with the last answer of a turn, or in the next pass of the run loop (see `_departures`). What
+the kernel does not take at once goes through the channel to the writer's task, which waits for it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
+import attrs
 import trio
 
 from .._codec import Codec
@@ -25,8 +26,18 @@ from ._statistics import Counters
 
 SendT = TypeVar("SendT")
 
+# What is given to a kernel that has no room yet; anything behind it may still be dropped.
+_IN_HAND = 16 * 1024
+
 # What is closed while messages are still accepted was closed behind our back.
 _LOSSES = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+@attrs.define(eq=False)
+class _Mark:
+    """How many messages are to be sent until one that somebody waits for is."""
+
+    target: int
 
 
 class Writer(Generic[SendT]):
@@ -44,10 +55,13 @@ class Writer(Generic[SendT]):
 
     __slots__ = (
         "_abandoned",
+        "_broadcast",
         "_changes",
         "_counters",
+        "_departs",
         "_departures",
         "_gathered",
+        "_marks",
         "_on_loss",
         "_post",
         "_posted",
@@ -63,6 +77,7 @@ class Writer(Generic[SendT]):
         "on_progress",
         "outbox",
         "refusal",
+        "shares_coder",
     )
 
     def __init__(
@@ -76,6 +91,8 @@ class Writer(Generic[SendT]):
         on_loss: Callable[[Exception], None],
     ) -> None:
         self.coder = coder
+        self.shares_coder = False
+        """Whether the coder remembers nothing, so that what it makes fits others too."""
         self.outbox = outbox
         self.ahead: list[SendT] | None = None
         """Messages to accept before any other: a plain function's answers, while it is called."""
@@ -104,6 +121,12 @@ class Writer(Generic[SendT]):
         self._turns: trio.StrictFIFOLock | None = None
         self._changes = changes
         self._sent_this_turn = False
+        self._departs = False
+        """Whether the next pass of the run loop ends this turn."""
+        self._broadcast = False
+        """Whether a broadcast has begun this turn: the next pass may not end it."""
+        self._marks: tuple[_Mark, ...] = ()
+        """What `flush` waits for: a message that is dropped before it makes it come sooner."""
 
     # Senders
 
@@ -120,6 +143,16 @@ class Writer(Generic[SendT]):
             and (self._turns is None or not self._turns.locked())
             and self._affords()
         )
+
+    def makes_room(self) -> bool:
+        """Whether there is room, or some once the kernel has been offered what has gathered."""
+        if self.has_room():
+            return True
+        self._make_room()
+        if self.has_room():
+            return True
+        self._leave_to_task()  # The kernel has none either, and what has gathered is to wait there.
+        return False
 
     def accept(self, message: SendT, answering: object) -> bool:
         """Accept a message if there is room for it now; say whether there was.
@@ -157,6 +190,8 @@ class Writer(Generic[SendT]):
             self._opened(opened)
         elif not answering and self._gathered is not None:
             self._push()  # The last answer takes the others along.
+        if self._broadcast or self._departures.held:
+            self._leave_to_task()  # Departures may be far off.
         return True
 
     def accept_in_turn(self, message: SendT) -> None:
@@ -166,11 +201,9 @@ class Writer(Generic[SendT]):
 
     def accept_nowait(self, message: SendT, answering: object) -> None:
         """Accept a message if there is room, or can be made; raises also ``trio.WouldBlock``."""
-        if not self.accept(message, answering):
-            self._make_room()
-            if not self.accept(message, answering):
-                self._check()
-                raise trio.WouldBlock
+        if not (self.makes_room() and self.accept(message, answering)):
+            self._check()
+            raise trio.WouldBlock
 
     def accept_many(self, messages: Sequence[SendT]) -> int:
         """Accept as many messages as there is room for, in order, and return how many.
@@ -214,6 +247,7 @@ class Writer(Generic[SendT]):
     async def wait_for_room(self) -> None:
         """Wait in line: whoever came first goes on first."""
         self._check()
+        self._leave_to_task()
         self._counters.sends_waited += 1
         if self._turns is None:
             self._turns = trio.StrictFIFOLock()  # Most connections never need it.
@@ -224,12 +258,17 @@ class Writer(Generic[SendT]):
 
     async def flush(self) -> None:
         """Wait until the kernel has all that was accepted before the call."""
-        target = self.accepted
-        await trio.lowlevel.checkpoint()
-        await self._changes.wait_until(
-            lambda: self._hopeless or self._counters.messages_sent >= target
-        )
-        if self._counters.messages_sent < target:
+        self._leave_to_task()
+        mark = _Mark(self._counters.messages_sent + self.outbox.count + self.outbox.given_up)
+        self._marks = (*self._marks, mark)
+        try:
+            await trio.lowlevel.checkpoint()
+            await self._changes.wait_until(
+                lambda: self._hopeless or self._counters.messages_sent >= mark.target
+            )
+        finally:
+            self._marks = tuple(each for each in self._marks if each is not mark)
+        if self._counters.messages_sent < mark.target:
             self._raise_why_not_sent()
 
     async def send_eof(self) -> None:
@@ -247,14 +286,21 @@ class Writer(Generic[SendT]):
 
     @property
     def accepted(self) -> int:
-        """Messages accepted so far: each is sent, in the outbox, or was left in it at the end."""
-        return self._counters.messages_sent + self.outbox.count + self.outbox.given_up
+        """Messages accepted so far: sent, in the outbox, left in it at the end, or dropped."""
+        counters, outbox = self._counters, self.outbox
+        return counters.messages_sent + counters.messages_dropped + outbox.count + outbox.given_up
 
-    def switch(self, coder: Codec[SendT, Any]) -> None:
-        """Encode with another coder what is accepted from here on."""
+    def switch(self, coder: Codec[SendT, Any], *, shared: bool) -> None:
+        """Encode with another coder what is accepted from here on.
+
+        Parameters:
+            coder: the new one.
+            shared: whether it remembers nothing.
+        """
         if self.ahead:
             self._accept_ahead(self.ahead)
         self.coder = coder
+        self.shares_coder = shared
 
     def new_turn(self) -> None:
         """Note that the handler took up new input: its next answer may go the short way."""
@@ -271,26 +317,27 @@ class Writer(Generic[SendT]):
 
     def _gather(self, message: SendT) -> None:
         """Put a message to those that leave next."""
-        data = self.coder.encode(message)
-        opened = self.outbox.put(message, data)
-        if self._share is not None:
-            self._share.charge(len(data))
-        if opened is not None:
-            self._opened(opened)
+        self._put_encoded(message, self.coder.encode(message))
 
     def _opened(self, batch: Batch[SendT]) -> None:
         """See to it that a batch leaves by the next pass of the run loop at the latest."""
         self._gathered = batch
         if batch.taken or self.outbox.in_flight or not self._transport.sends_nowait:
             self._leave_to_task()
-        elif self._departures.add(self) and self.refusal is None:
-            # Its task is idle, so it runs in the next pass. Where the connection is past sending
-            # it ends, and that comes to the same.
-            self._post.send_nowait(None)
+        elif not self._departs:
+            self._departs = True
+            self._departures.add(self)
+
+    def carry(self) -> bool:
+        """Have the task run the departures in the next pass, unless it may wait for the kernel."""
+        if self.refusal is not None or (self._gathered is None and self.outbox.count):
+            return False
+        self._post.send_nowait(None)
+        return True
 
     def depart(self) -> None:
-        """Send what has gathered since the last pass of the run loop."""
-        self._sent_this_turn = False
+        """Send what has gathered since the last pass of the run loop, and begin a new turn."""
+        self._departs = self._broadcast = self._sent_this_turn = False
         self._push()
         self._sent_this_turn = False
 
@@ -325,7 +372,11 @@ class Writer(Generic[SendT]):
     def _push(self) -> None:
         """Send what has gathered, unless something of this turn went before; it departs then."""
         batch = self._gathered
-        if batch is None or self._sent_this_turn or self.refusal is not None:
+        if batch is None or self.refusal is not None:
+            return
+        if self._sent_this_turn:
+            if self._broadcast or self._departures.held:
+                self._leave_to_task()
             return
         self._sent_this_turn = True
         self._offer(self.outbox.seal())
@@ -390,6 +441,72 @@ class Writer(Generic[SendT]):
             raise again(self.lost)
         self._check()
 
+    # Broadcasts
+
+    def accept_encoded(self, message: SendT, data: bytes) -> bool:
+        """Accept a message that has been encoded, if there is room; say whether there was.
+
+        The first of a turn goes the short way, those behind it gather until the turn ends.
+
+        Raises:
+            trio.BrokenResourceError: the transport broke.
+            trio.ClosedResourceError: it was closed.
+        """
+        outbox = self.outbox
+        if self._sent_this_turn or outbox.count or self._restricted:
+            if (
+                self._restricted
+                or outbox.count >= outbox.max_messages
+                or outbox.size >= outbox.max_bytes
+            ) and not self.makes_room():
+                return False
+            self._put_encoded(message, data)
+            return True
+        taken = self._try_now(data)
+        if taken == len(data):
+            self._counters.messages_sent += 1
+        else:
+            self._put_encoded(message, data, taken)
+        self._broadcast = True
+        if not self._departs:
+            self._departs = True
+            self._departures.add(self)
+        return True
+
+    def accept_late(self, message: SendT, data: bytes) -> None:
+        """Accept a message that has been encoded, as `wait_for_room` has waited for its room."""
+        self._put_encoded(message, data)
+        self._leave_to_task()
+
+    def accept_in_place(self, message: SendT, data: bytes) -> int:
+        """Accept a message in the place of the oldest that may give way.
+
+        Returns how many did; if none could, the message has not been accepted.
+        """
+        victims = self.outbox.make_way(len(data))
+        if victims:
+            self._counters.messages_dropped += len(victims)
+            sent = self._counters.messages_sent
+            for mark in self._marks:
+                mark.target -= sum(sent + before < mark.target for before, _ in victims)
+            if self._share is not None:
+                self._share.charge(-sum(size for _, size in victims))
+            self._put_encoded(message, data)
+            self._leave_to_task()
+            self._changes.note()
+        return len(victims)
+
+    def drop_newest(self) -> None:
+        """Count a message that is accepted for the account only."""
+        self._counters.messages_dropped += 1
+
+    def _put_encoded(self, message: SendT, data: bytes, taken: int = 0) -> None:
+        opened = self.outbox.put(message, data, taken)
+        if self._share is not None:
+            self._share.charge(len(data) - taken)
+        if opened is not None:
+            self._opened(opened)
+
     # The task
 
     async def run(self) -> None:
@@ -422,9 +539,16 @@ class Writer(Generic[SendT]):
             view = memoryview(batch.gather())
             if not view:
                 self._advance(0)
-            while view:
-                taken = await self._transport.send_some(view)
+            size = batch.size
+            # Where something was dropped meanwhile, what was gathered is not what is to be sent.
+            while view and batch.size == size:
+                taken = self._transport.send_nowait(view)
+                if not taken:
+                    batch.in_hand = len(view[:_IN_HAND])
+                    taken = await self._transport.send_some(view[:_IN_HAND])
+                    batch.in_hand = 0
                 view = view[taken:]
+                size -= taken
                 self._advance(taken)
         self._sent_this_turn = False
 

@@ -17,6 +17,7 @@ _SUMMED = (
     "messages_sent",
     "sends_waited",
     "messages_skipped",
+    "messages_dropped",
 )
 
 
@@ -38,10 +39,11 @@ class PoolStatistics:
         bytes_received: of all connections, those that have ended among them.
         bytes_sent: likewise, as are the rest.
         messages_received: decoded.
-        messages_accepted: accepted by ``send``.
+        messages_accepted: accepted by ``send`` or a broadcast.
         messages_sent: handed to the kernel whole.
         sends_waited: sends that found an outbox full.
         messages_skipped: frames thrown away by a decoder.
+        messages_dropped: broadcast messages dropped because their peer is slow (row B8).
     """
 
     connections: int
@@ -61,6 +63,7 @@ class PoolStatistics:
     messages_sent: int
     sends_waited: int
     messages_skipped: int
+    messages_dropped: int
 
 
 @attrs.define

@@ -133,6 +133,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             share=self._budget.open() if self._budget is not None else None,
             bucket=bucket,
             eof_is_departure=self.protocol.eof_is_departure,
+            shares_coder=agreed.coder is self.protocol.codec,
         )
         connection: Connection[SendT, ReceiveT, ContextT]
         connection = Connection(life, self._side, agreed.context)

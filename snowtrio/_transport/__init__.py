@@ -1,9 +1,9 @@
 """Sockets, streams, TLS, listening and connecting: where bytes come from and go to.
 
 ``_base`` is the small interface; ``_socket`` and ``_stream`` stand behind it, and ``_tls`` over any
-of them, with ``_plaintext`` and ``_ciphertext`` for its directions. ``_buffered`` puts a receive
-buffer and the reader helpers on top; ``_listeners`` and ``_connect`` bring new ones, and ``_listen``
-opens the listeners.
+of them, with ``_plaintext`` and ``_ciphertext`` for its directions. ``_notifier`` watches sockets.
+``_buffered`` puts a receive buffer and the reader helpers on top; ``_listeners`` and ``_connect``
+bring new ones, and ``_listen`` opens the listeners.
 """
 
 from ._base import Address, Transport

@@ -34,8 +34,8 @@ def _size(message: Buffer) -> int:
     return memoryview(message).nbytes
 
 
-class Framing(Codec[bytes, bytes]):
-    """How frames end, and how large they may be: the coder, which remembers nothing between calls.
+class Framing:
+    """How frames end, and how large they may be. It remembers nothing between calls.
 
     Parameters:
         end: what ends a frame that comes.
@@ -43,21 +43,19 @@ class Framing(Codec[bytes, bytes]):
         keep: whether messages have their end with them, in both directions.
         end_to_send: what ends a frame that leaves, if not `end`; ends with `end`.
         optional_cr: whether CRs before `end` belong to the end.
-        unterminated: whether the end of input ends a message too.
     """
 
     __slots__ = (
-        "_cr_is_end",
-        "_end",
-        "_end_to_send",
-        "_keep",
-        "_lead",
         "_limit",
-        "_most",
         "_optional_cr",
         "_slack",
-        "_unterminated",
         "_window",
+        "cr_is_end",
+        "end",
+        "end_to_send",
+        "keep",
+        "lead",
+        "most",
     )
 
     def __init__(
@@ -68,42 +66,30 @@ class Framing(Codec[bytes, bytes]):
         keep: bool,
         end_to_send: bytes | None = None,
         optional_cr: bool = False,
-        unterminated: bool = False,
     ) -> None:
-        self._end = end
-        self._unterminated = unterminated
-        self._end_to_send = end_to_send or end
+        self.end = end
+        self.end_to_send = end_to_send or end
         self._limit = limit
-        self._keep = keep
+        self.keep = keep
         self._optional_cr = optional_cr
         # Where `end` begins within what is sent as the end, and the furthest that it may stand.
-        self._lead = len(self._end_to_send) - len(end)
-        self._most = limit + self._lead
+        self.lead = len(self.end_to_send) - len(end)
+        self.most = limit + self.lead
         # Whether a CR at the end of a message to send would pass for a part of its end.
-        self._cr_is_end = optional_cr and not self._lead and not keep
+        self.cr_is_end = optional_cr and not self.lead and not keep
         # Of an end that has come in part, this much may be in the buffer behind the message.
         self._slack = 1 if optional_cr else len(end) - 1
         # So much can be split in one go: no message within it is too large. Delimiters that overlap
         # themselves must be found from the left, one by one.
         self._window = 0 if overlaps_itself(end) else limit
 
-    def encode(self, message: Buffer) -> bytes:
-        """Return the frame of a message."""
-        # Nearly every message, in as few steps as can be; the others are looked at below.
-        if type(message) is bytes and not self._keep:
-            frame = message + self._end_to_send
-            if frame.find(self._end) == len(message) + self._lead <= self._most and not (
-                self._cr_is_end and message.endswith(b"\r")
-            ):
-                return frame
-        return self._encode_unusual(as_bytes(message))
-
-    def _encode_unusual(self, message: bytes) -> bytes:
-        frame = message if self._keep else message + self._end_to_send
+    def encode(self, message: bytes) -> bytes:
+        """Return the frame of a message, whatever it is."""
+        frame = message if self.keep else message + self.end_to_send
         size = self._find_end(frame)
         if size > self._limit:
             raise SendTooLargeError(size, self._limit)
-        if not self._keep and size != len(message):
+        if not self.keep and size != len(message):
             raise LocalProtocolError("the message ends with a CR, which would pass for its newline")
         return frame
 
@@ -112,44 +98,44 @@ class Framing(Codec[bytes, bytes]):
 
         Each frame has its end, so there must be as many ends as frames.
         """
-        if self._keep or not self._window:
+        if self.keep or not self._window:
             return None
-        end = self._end_to_send
+        end = self.end_to_send
         try:
             frames = end.join([*messages, b""])
         except TypeError:
             return None
-        if frames.count(self._end) != len(messages):
+        if frames.count(self.end) != len(messages):
             return None
         # A single byte is found ten times as fast as two.
         crs = frames.find(b"\r") != -1 and frames.find(b"\r\n") != -1
-        ambiguous = crs and self._cr_is_end
+        ambiguous = crs and self.cr_is_end
         small = len(frames) <= self._limit or max(map(_size, messages)) <= self._limit
         return frames if small and not ambiguous else None
 
     def _find_end(self, frame: bytes) -> int:
         """Return where the end of the only frame stands."""
         # A delimiter may begin in the message and end behind it, so the whole frame is searched.
-        size = frame.find(self._end)
+        size = frame.find(self.end)
         if size == -1:
-            raise LocalProtocolError(f"the message does not end with {self._end!r}")
-        if size != len(frame) - len(self._end):
-            raise LocalProtocolError(f"{self._end!r} would end the message early")
+            raise LocalProtocolError(f"the message does not end with {self.end!r}")
+        if size != len(frame) - len(self.end):
+            raise LocalProtocolError(f"{self.end!r} would end the message early")
         return size - 1 if self._optional_cr and frame[size - 1 : size] == b"\r" else size
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
         """Take every whole frame; nothing of one that is too large is taken."""
         if len(buffer) <= self._window:
-            return self._split(buffer.take_through_last(self._end))
+            return self._split(buffer.take_through_last(self.end))
         return self._decode_long(buffer)
 
     def _decode_long(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
-        while (first := buffer.find(self._end)) != -1:
-            last = buffer.peek(self._window).rfind(self._end)
+        while (first := buffer.find(self.end)) != -1:
+            last = buffer.peek(self._window).rfind(self.end)
             if last == -1:
                 self._check(buffer, first)
                 last = first
-            yield from self._split(buffer.take(last + len(self._end)))
+            yield from self._split(buffer.take(last + len(self.end)))
         if (size := len(buffer) - self._slack) > self._limit:
             raise ReceiveTooLargeError(size, self._limit)
 
@@ -163,19 +149,19 @@ class Framing(Codec[bytes, bytes]):
     def _split(self, frames: bytes) -> list[bytes]:
         """Return the messages of whole frames."""
         # `find`, because `in` costs ten times as much: it first tries to read bytes as a number.
-        if self._optional_cr and not self._keep and frames.find(b"\r") != -1:
+        if self._optional_cr and not self.keep and frames.find(b"\r") != -1:
             frames = frames.replace(b"\r\n", b"\n")
             # Where LF ends what is sent, a message that ends with a CR could not be sent back.
-            while not self._lead and frames.find(b"\r\n") != -1:
+            while not self.lead and frames.find(b"\r\n") != -1:
                 frames = frames.replace(b"\r\n", b"\n")
-        messages = frames.split(self._end)
+        messages = frames.split(self.end)
         messages.pop()
-        return [message + self._end for message in messages] if self._keep else messages
+        return [message + self.end for message in messages] if self.keep else messages
 
-    def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
-        """Take the message at the end of input, which lacks its end, if that is wanted."""
-        if not (buffer and self._unterminated):
-            return super().decode_eof(buffer)
+    def take_unterminated(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Take the message at the end of input, which lacks its end."""
+        if not buffer:
+            return ()
         message = buffer.take_all()
         if len(message) > self._limit:
             raise ReceiveTooLargeError(len(message), self._limit)
@@ -183,11 +169,11 @@ class Framing(Codec[bytes, bytes]):
 
     def skip(self, buffer: ReceiveBuffer) -> bool:
         """Drop the first frame, or what has come of it; return whether its end was there."""
-        index = buffer.find(self._end)
+        index = buffer.find(self.end)
         if index == -1:
-            buffer.shift(max(0, len(buffer) - len(self._end) + 1))
+            buffer.shift(max(0, len(buffer) - len(self.end) + 1))
             return False
-        buffer.shift(index + len(self._end))
+        buffer.shift(index + len(self.end))
         return True
 
 
@@ -199,12 +185,9 @@ class Delimited(Codec[bytes, bytes]):
     resync: bool = False
     deliver_unterminated: bool = False
     _framing: Framing = attrs.field(init=False, repr=False, eq=False)
-    _coder: Codec[bytes, bytes] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        framing = self._make_framing()
-        object.__setattr__(self, "_framing", framing)
-        object.__setattr__(self, "_coder", self if _has_its_own(type(self)) else framing)
+        object.__setattr__(self, "_framing", self._make_framing())
 
     @abstractmethod
     def _make_framing(self) -> Framing:
@@ -212,10 +195,8 @@ class Delimited(Codec[bytes, bytes]):
 
     @override
     def start(self, side: Side, context: object) -> Codec[bytes, bytes]:
-        """Return a coder: a new one with ``resync``, otherwise one that all connections share."""
-        if self.resync:
-            return Resyncing(self, self._framing)
-        return self._coder
+        """Return the codec itself, or with ``resync`` a new coder."""
+        return Resyncing(self, self._framing) if self.resync else self
 
     def encode(self, message: Buffer) -> bytes:
         """Return the message and what ends it.
@@ -228,7 +209,15 @@ class Delimited(Codec[bytes, bytes]):
                 with them, it has none.
             SendTooLargeError: it is above ``max_message_size``.
         """
-        return self._framing.encode(message)
+        framing = self._framing
+        # Nearly every message, in as few steps as can be.
+        if type(message) is bytes and not framing.keep:
+            frame = message + framing.end_to_send
+            if frame.find(framing.end) == len(message) + framing.lead <= framing.most and not (
+                framing.cr_is_end and message.endswith(b"\r")
+            ):
+                return frame
+        return framing.encode(as_bytes(message))
 
     def encode_batch(self, messages: Sequence[Buffer]) -> bytes | None:
         """Return the frames of messages if all can be sent."""
@@ -250,13 +239,9 @@ class Delimited(Codec[bytes, bytes]):
             IncompleteFrameError: there is one, and it is not wanted.
             ReceiveTooLargeError: it is above ``max_message_size``.
         """
-        return self._framing.decode_eof(buffer)
-
-
-def _has_its_own(kind: type[Delimited]) -> bool:
-    """Whether a subclass replaces what a coder does."""
-    names = ("encode", "encode_batch", "decode", "decode_eof", "ends_itself")
-    return any(getattr(kind, name) is not getattr(Delimited, name) for name in names)
+        if self.deliver_unterminated:
+            return self._framing.take_unterminated(buffer)
+        return super().decode_eof(buffer)
 
 
 class Resyncing(Codec[bytes, bytes]):

@@ -46,5 +46,4 @@ class DelimiterCodec(Delimited):
             self.delimiter,
             limit=self.max_message_size,
             keep=self.keep_delimiter,
-            unterminated=self.deliver_unterminated,
         )

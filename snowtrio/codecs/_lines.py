@@ -77,7 +77,6 @@ class LineCodec(Delimited):
             limit=self.max_message_size,
             keep=self.keep_newline,
             optional_cr=either,
-            unterminated=self.deliver_unterminated,
         )
 
     def _check_send_newline(self, send_newline: str) -> None:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
