@@ -216,13 +216,15 @@ class Connection(
         called, and no more is read; answers to at most 64 messages are made ahead.
 
         It holds up everything else, so it must not take long. A checkpoint only where it waits.
-        Cancelled, answers that the outbox had no room for are lost.
+        Cancelled, answers that the outbox had no room for are lost; messages that it was not called
+        for can be received.
 
         Raises:
             ConnectionLostError: the connection broke.
             ConnectionClosedError: our side closed it.
             trio.BusyResourceError: another task is receiving.
-            Exception: what the function raised; the answers before that have been accepted.
+            Exception: what the function raised; the answers before that have been accepted, and the
+                messages that came together with it are not answered.
         """
         answering = Answering(function, self, self._writer, self._inbox.interrupt)
         try:

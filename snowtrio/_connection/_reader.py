@@ -114,7 +114,7 @@ class Reader(Generic[ReceiveT]):
         self._nap: trio.CancelScope | None = None
         self._place: trio.CancelScope | None = None
         self._missed: Exception | None = None
-        self._slot: Slot[bytes | Exception | None] = Slot()
+        self._slot: Slot[bytes | BaseException | None] = Slot()
         self._left: Item[ReceiveT] | None = None
         self._scope = trio.CancelScope()
         self._closed = False
@@ -145,7 +145,7 @@ class Reader(Generic[ReceiveT]):
     async def _read_all(self) -> None:
         try:
             while (data := await self._next_bytes()) != b"":
-                if isinstance(data, Exception):
+                if isinstance(data, BaseException):
                     raise data
                 if data:
                     self._took(data)
@@ -183,7 +183,7 @@ class Reader(Generic[ReceiveT]):
 
     # Bytes
 
-    def _next_bytes(self) -> Awaitable[bytes | Exception | None]:
+    def _next_bytes(self) -> Awaitable[bytes | BaseException | None]:
         """Return what waits for bytes: where nothing can hold it back, the transport itself.
 
         An idle connection is one that waits here, and each coroutine that it waits in costs memory.
@@ -240,7 +240,7 @@ class Reader(Generic[ReceiveT]):
                 return
             self._took(data)
             self._deliver_nowait()
-        except Exception as error:  # the task knows what to do with it
+        except BaseException as error:  # the task knows what to do with it
             self._leave(error)
 
     def _deliver_nowait(self) -> None:
@@ -256,7 +256,7 @@ class Reader(Generic[ReceiveT]):
         if self.buffer.paused:
             self._leave()
 
-    def _leave(self, what: bytes | Exception | None = None) -> None:
+    def _leave(self, what: bytes | BaseException | None = None) -> None:
         """Have the task go on from here."""
         if self._slot.waiting is not None:
             self._transport.unwatch()

@@ -57,7 +57,7 @@ class Notifier:
             self._scope.cancel(reason="there is too little left to watch")
             self._selector = None
 
-    def watch(self, sock: socket.socket, function: Callable[[bool], None]) -> None:
+    def watch(self, sock: socket.socket, function: Callable[[bool], None]) -> bool:
         """Call `function` whenever there is something to receive, until `forget`.
 
         Parameters:
@@ -65,14 +65,24 @@ class Notifier:
             function: called with True, it reads what is there or calls `forget`; with False, the
                 watching has come to its end, since it does not pay any more. It must not raise, and
                 may be called once more after `forget`.
+
+        Returns False where the system has no descriptor or memory left for it.
         """
-        if self._selector is None:
-            self._selector = selectors.DefaultSelector()
-            self._scope = trio.CancelScope()
-            trio.lowlevel.spawn_system_task(
-                self._run, self._selector, self._scope, name="snowtrio notifier"
-            )
-        self._selector.register(sock, selectors.EVENT_READ, function)
+        try:
+            if self._selector is None:
+                self._open()
+            assert self._selector is not None
+            self._selector.register(sock, selectors.EVENT_READ, function)
+        except OSError:
+            return False
+        return True
+
+    def _open(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._scope = trio.CancelScope()
+        trio.lowlevel.spawn_system_task(
+            self._run, self._selector, self._scope, name="snowtrio notifier"
+        )
 
     def forget(self, sock: socket.socket) -> None:
         """Watch a socket no more; nothing if watching ended before."""

@@ -70,7 +70,8 @@ class SocketTransport(Transport):
             self._notifier.join()
         if not self._notifier.pays:
             return False
-        self._notifier.watch(self.socket, function)
+        if not self._notifier.watch(self.socket, function):
+            return False
         self._on_readable = function
         return True
 
