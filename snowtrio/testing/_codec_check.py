@@ -277,6 +277,35 @@ class Check(Generic[SendT]):
         for receiver, stream in both:
             self.compare(receiver, stream, where)
 
+    def check_batches(self, refused: Sequence[SendT]) -> None:
+        """Encode messages together: all of them, each by itself, and with one that is refused."""
+        self.check_batch(self.messages, self.stream.wire)
+        for message in self.messages:
+            self.check_batch([message], self.encode(self.start_sender(), message))
+        for bad in refused:
+            for batch in ([bad], [bad, *self.messages], [*self.messages, bad]):
+                self.check_batch(batch, None)
+
+    def check_batch(self, messages: Sequence[SendT], expected: bytes | None) -> None:
+        """Compare what `encode_batch` makes of messages with what `encode` makes of each."""
+        where = f"encode_batch of {len(messages)} messages"
+        sender = self.start_sender()
+        try:
+            frames = cast("object", sender.encode_batch(messages))
+        except Exception as error:
+            raise self.failure(f"{where} raised {error!r}; None says that it cannot") from error
+        if frames is None:
+            return
+        if expected is None:
+            raise self.failure(f"{where} made {brief(frames)}, though one of them must be refused")
+        if not isinstance(frames, bytes):
+            raise self.failure(f"{where} returned {type(frames).__name__}, not bytes")
+        if frames != expected:
+            raise self.failure(f"{where} made {brief(frames)}, encode {brief(expected)}")
+        # What the kernel did not take at once is encoded again, message by message.
+        if b"".join(self.encode(sender, message) for message in messages) != expected:
+            raise self.failure(f"{where} changed what encode makes of them afterwards")
+
     def check_refused(self, refused: Sequence[SendT]) -> None:
         """Try to send what cannot be sent before each message."""
         sender = self.start_sender()

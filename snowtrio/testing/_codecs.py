@@ -73,6 +73,8 @@ def check_codec(
     * The end of input between frames is clean; inside a frame it is an error, or a message.
     * An empty buffer gives nothing.
     * Two coders started from the codec know nothing of each other.
+    * ``encode_batch`` makes of messages what ``encode`` makes of them one by one, or returns None,
+      as it must where one of them is refused.
 
     A stream of more than 1,024 bytes is cut in no more than so many places, at the ends of frames
     and evenly between; one of more than 4,096 bytes comes in no more than so many pieces.
@@ -108,6 +110,7 @@ def check_codec(
         check = Check(codec, peer, sender, context, messages, equal, boundaries)
         if wire is not None and check.stream.wire != wire:
             raise check.failure(f"encode made {brief(check.stream.wire)}, not {brief(wire)}")
+        check.check_batches(refused)
         check.check_empty()
         check.check_pieces([check.stream.wire], "delivered whole")
         check.check_pieces(check.stream.split(), "delivered byte by byte")
