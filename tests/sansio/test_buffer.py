@@ -117,6 +117,7 @@ steps = st.one_of(
     st.tuples(st.just("peek"), small),
     st.tuples(st.just("find"), delimiters),
     st.tuples(st.just("take_until"), delimiters),
+    st.tuples(st.just("take_through_last"), st.sampled_from([b"a", b"ab", b"aab"])),
 )
 
 
@@ -133,6 +134,9 @@ def do(model: bytes, step: str, argument: bytes | int) -> tuple[bytes, object]:
         return model + argument, None
     if step == "find":
         return model, model.find(argument)
+    if step == "take_through_last":
+        end = model.rfind(argument) + len(argument) if argument in model else 0
+        return model[end:], model[:end]
     before, delimiter, after = model.partition(argument)
     return (after, before) if delimiter else (model, None)
 
@@ -150,5 +154,6 @@ def test_it_does_as_plain_bytes_do(done: list[tuple[str, bytes | int]]) -> None:
         except ValueError:
             result = ValueError
         assert result == expected
+        assert not isinstance(result, bytearray)
         assert buffer.peek(1000) == model
         assert len(buffer) == len(model)
