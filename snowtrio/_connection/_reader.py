@@ -113,7 +113,7 @@ class Reader(Generic[ReceiveT]):
         self._waiting: trio.CancelScope | None = None
         self._nap: trio.CancelScope | None = None
         self._place: trio.CancelScope | None = None
-        self._missed: Exception | None = None
+        self._missed: BaseException | None = None
         self._slot: Slot[bytes | BaseException | None] = Slot()
         self._left: Item[ReceiveT] | None = None
         self._scope = trio.CancelScope()
@@ -262,12 +262,12 @@ class Reader(Generic[ReceiveT]):
             self._transport.unwatch()
             self._give_up_place()
             self._slot.put(what)
-        elif isinstance(what, Exception):
+        elif isinstance(what, BaseException):
             self._missed = what  # The task has just woken up by itself.
 
     # In the task's place: the receiver itself, where there are few sockets
 
-    async def _rest(self) -> bytes | Exception | None:
+    async def _rest(self) -> bytes | BaseException | None:
         """Leave the reading to a receiver that comes for more, until it stays away."""
         self.inbox.read = self._read_in_place
         deadline = trio.current_time() + PATIENCE

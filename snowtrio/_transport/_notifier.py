@@ -16,6 +16,7 @@ import contextlib
 import selectors
 import socket
 from collections.abc import Callable
+from typing import Any, cast
 
 import trio
 
@@ -92,7 +93,7 @@ class Notifier:
 
     async def _run(self, selector: selectors.BaseSelector, scope: trio.CancelScope) -> None:
         with selector, scope:
-            readable: int = selector.fileno()  # type: ignore[attr-defined]
+            readable: int = cast("Any", selector).fileno()  # those that wait have one
             while True:
                 await trio.lowlevel.wait_readable(readable)
                 for number, (key, _) in enumerate(selector.select(0), 1):
