@@ -62,6 +62,8 @@ class Slice:
             trips: the time that each exchange took, in seconds.
             wakes: how often the load found something to read; 0 if nobody counts.
         """
+        if not units:
+            raise SystemExit("nothing went through: give it a longer slice (--seconds)")
         seconds = self._ended.clock - self._began.clock
         ours = self._ended.ours - self._began.ours
         theirs = self._settled.theirs - self._began.theirs

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="reads /proc, or
 
 async def test_a_tiny_run_gives_tables_and_a_file(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    command = [sys.executable, RUN, "--rounds", "1", "--seconds", "0.05", "--json", str(file)]
+    command = [sys.executable, RUN, "--rounds", "1", "--seconds", "0.3", "--json", str(file)]
     command += [word for name in SCENARIOS for word in ("--only", name)]
     done = await run_program(*command, "--servers", *SERVERS)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
