@@ -128,6 +128,8 @@ class Delivery(Generic[SendT]):
         self._gathered = batch
         if batch.taken or self.outbox.in_flight or not self._transport.sends_nowait:
             self._leave_to_task()
+        elif self._departures.held and not self._broadcast:
+            self._leave_to_task()  # Somebody's broadcast may hold departures for long.
         elif not self._departs:
             self._departs = True
             self._departures.add(self)
@@ -167,7 +169,7 @@ class Delivery(Generic[SendT]):
         if batch is None or self.refusal is not None:
             return
         if self._sent_this_turn:
-            if self._broadcast or self._departures.held:
+            if self._broadcast:
                 self._leave_to_task()
             return
         self._sent_this_turn = True
@@ -255,7 +257,7 @@ class Delivery(Generic[SendT]):
                 view = view[taken:]
                 size -= taken
                 self._advance(taken)
-        self._sent_this_turn = False
+        self._broadcast = self._sent_this_turn = False
 
     def _advance(self, taken: int) -> None:
         if taken:

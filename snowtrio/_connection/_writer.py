@@ -156,8 +156,8 @@ class Writer(Delivery[SendT]):
             self._opened(opened)
         elif not answering and self._gathered is not None:
             self._push()  # The last answer takes the others along.
-        if self._broadcast or self._departures.held:
-            self._leave_to_task()  # Departures may be far off.
+        if self._broadcast:
+            self._leave_to_task()  # Its departure may be far off.
         return True
 
     def accept_in_turn(self, message: SendT) -> None:
@@ -254,14 +254,15 @@ class Writer(Delivery[SendT]):
                 or outbox.size >= outbox.max_bytes
             ) and not self.makes_room():
                 return False
+            self._broadcast = True
             self._put(message, data)
             return True
+        self._broadcast = True
         taken = self._try_now(data)
         if taken == len(data):
             self._counters.messages_sent += 1
         else:
             self._put(message, data, taken)
-        self._broadcast = True
         if not self._departs:
             self._departs = True
             self._departures.add(self)
