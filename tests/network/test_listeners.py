@@ -97,7 +97,7 @@ async def test_port_in_use_is_a_clear_error_and_leaves_nothing() -> None:
     """P1: also where the first of two addresses was free."""
     with socket.socket() as probe:
         # Some connection that another test has left may have this very port over IPv4.
-        probe.bind(("0.0.0.0", 0))  # noqa: S104
+        probe.bind(("0.0.0.0", 0))
         port = probe.getsockname()[1]
     async with serving_tcp(where=port, host="::1") as server:
         before = open_descriptors()
