@@ -60,15 +60,13 @@ class Inbox(Generic[ReceiveT]):
 
     async def take_batch(self) -> None:
         """Wait until there is something in `ready`, or raise what says why nothing comes."""
-        if self._receiving:
-            raise trio.BusyResourceError("another task is receiving from this connection")
-        self._receiving = True
+        self.reserve()
         try:
             item: Item[ReceiveT] | BaseException | None = self._pick_up()
             while item is None:
                 item = await (self.read or self._slot.wait)() or self._pick_up()
         finally:
-            self._receiving = False
+            self.release()
         if isinstance(item, BaseException):
             raise item
         item.reverse()

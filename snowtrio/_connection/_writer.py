@@ -37,13 +37,9 @@ class Writer(Delivery[SendT]):
     """Accepts messages and brings them to the kernel in order.
 
     Parameters:
-        transport: where the bytes go.
         coder: makes bytes of messages.
-        outbox: what holds them until then.
-        counters: the connection's counts.
-        share: of the memory that all connections have together.
-        changes: where everybody waits who waits for anything about this connection.
-        on_loss: called when the transport breaks.
+
+    The others are those of `Delivery`.
     """
 
     __slots__ = ("_marks", "_turns", "ahead", "coder", "shares_coder")
@@ -203,7 +199,6 @@ class Writer(Delivery[SendT]):
         try:
             for message in messages:
                 if not self.has_room():
-                    self._leave_to_task()
                     await self.wait_for_room()
                 self._gather(message)
         finally:
@@ -246,13 +241,8 @@ class Writer(Delivery[SendT]):
             trio.BrokenResourceError: the transport broke.
             trio.ClosedResourceError: it was closed.
         """
-        outbox = self.outbox
-        if self._sent_this_turn or outbox.count or self._restricted:
-            if (
-                self._restricted
-                or outbox.count >= outbox.max_messages
-                or outbox.size >= outbox.max_bytes
-            ) and not self.makes_room():
+        if self._sent_this_turn or self.outbox.count or self._restricted:
+            if not self.makes_room():
                 return False
             self._broadcast = True
             self._put(message, data)
