@@ -163,6 +163,8 @@ class Writer(Delivery[SendT]):
 
     def accept_nowait(self, message: SendT, answering: object) -> None:
         """Accept a message if there is room, or can be made; raises also ``trio.WouldBlock``."""
+        if self.accept(message, answering):
+            return
         if not (self.makes_room() and self.accept(message, answering)):
             self._check()
             raise trio.WouldBlock
