@@ -10,7 +10,7 @@ import selectors
 import time
 
 from load.pinger import Pinger, line, open_pinger
-from load.slices import Slice
+from load.slices import run_slice
 
 SIZE = 64
 
@@ -72,15 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     burst = b"".join(line(0, number, SIZE) for number in range(options.in_flight))
     pingers = open_all(options.port, options.connections, burst)
-    selector = selectors.DefaultSelector()
-    for pinger in pingers:
-        selector.register(pinger.sock, selectors.EVENT_READ, pinger)
-    drive(selector, pingers, options.seconds / 5)
-    measured = Slice(options.pid)
-    measured.begin()
-    trips, wakes = drive(selector, pingers, options.seconds)
-    measured.end()
-    measured.report(units=len(trips) * options.in_flight, trips=trips, wakes=wakes)
+    run_slice(drive, pingers, options)
 
 
 if __name__ == "__main__":

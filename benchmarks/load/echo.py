@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from load.pinger import FRAMES, Pinger, open_pinger
-from load.slices import Slice
+from load.slices import run_slice
 
 
 def open_all(options: argparse.Namespace) -> list[Pinger]:
@@ -59,15 +59,7 @@ def main() -> None:
     """Run one slice and print what it gave."""
     options = parse_arguments()
     pingers = open_all(options)
-    selector = selectors.DefaultSelector()
-    for pinger in pingers:
-        selector.register(pinger.sock, selectors.EVENT_READ, pinger)
-    drive(selector, pingers, options.seconds / 5)
-    measured = Slice(options.pid)
-    measured.begin()
-    trips, wakes = drive(selector, pingers, options.seconds)
-    measured.end()
-    measured.report(units=len(trips) * options.in_flight, trips=trips, wakes=wakes)
+    run_slice(drive, pingers, options)
     for pinger in pingers:
         pinger.close()
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import selectors
 import time
+from collections.abc import Callable
+from typing import TypeAlias
 
 import attrs
 import profiles
+from load.pinger import Pinger
 from machine import cpu_seconds
+
+Drive: TypeAlias = Callable[[selectors.BaseSelector, list[Pinger], float], tuple[list[float], int]]
+"""Keeps connections busy for so many seconds; returns the round trips and the wake-ups."""
 
 
 @attrs.frozen
@@ -81,6 +89,19 @@ class Slice:
         if wakes:
             figures["per_wake"] = units / wakes
         print(json.dumps(figures), flush=True)
+
+
+def run_slice(drive: Drive, pingers: list[Pinger], options: argparse.Namespace) -> None:
+    """Warm up, run the slice that counts, and print what it gave."""
+    selector = selectors.DefaultSelector()
+    for pinger in pingers:
+        selector.register(pinger.sock, selectors.EVENT_READ, pinger)
+    drive(selector, pingers, options.seconds / 5)
+    measured = Slice(options.pid)
+    measured.begin()
+    trips, wakes = drive(selector, pingers, options.seconds)
+    measured.end()
+    measured.report(units=len(trips) * options.in_flight, trips=trips, wakes=wakes)
 
 
 def percentile(ordered: list[float], part: float) -> float:
