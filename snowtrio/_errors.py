@@ -16,7 +16,10 @@ The tree, with the question that each branch answers::
     │       └── HandshakeTimeoutError
     ├── ConnectionClosedError         our side ended it   (trio.ClosedResourceError)
     │   └── PoolClosedError           the client was closed
-    ├── PoolBusyError                 more senders wait for a connection than allowed
+    ├── RequestError                  a request has no reply
+    │   ├── RequestNotSentError       nothing of it left this process: it can be repeated
+    │   └── RequestInDoubtError       the peer may have executed it
+    ├── PoolBusyError                 more senders wait for a place than allowed
     └── ConnectError                  no connection could be made   (OSError, with its errno)
         ├── ConnectRefusedError       (ConnectionRefusedError)
         ├── HostUnreachableError
@@ -129,7 +132,31 @@ class PoolClosedError(ConnectionClosedError):
 
 
 class PoolBusyError(SnowtrioError):
-    """As many senders as ``max_waiting`` already wait for a connection to open."""
+    """As many senders as ``max_waiting`` already wait for a connection, or for a place on one."""
+
+
+class RequestError(SnowtrioError):
+    """A request has no reply; ``__cause__`` says why.
+
+    Parameters:
+        message: what happened.
+        outcomes: of a batch, the reply to each request or its own `RequestError`, in order.
+    """
+
+    def __init__(self, message: str, outcomes: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.outcomes = tuple(outcomes)
+
+
+class RequestNotSentError(RequestError):
+    """Nothing of the request left this process, and nothing will: it can be repeated."""
+
+
+class RequestInDoubtError(RequestError):
+    """The request, or a part of it, was handed to the kernel or still may be, and no reply came.
+
+    The peer may have executed it. Every other error of a request means that it has not.
+    """
 
 
 class ConnectError(SnowtrioError, OSError):

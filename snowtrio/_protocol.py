@@ -12,6 +12,7 @@ from typing_extensions import TypeVar
 from ._codec import Codec
 from ._connection import Connection
 from ._errors import SnowtrioError
+from ._selection import Load
 from ._side import Side
 from ._transport import BufferedStream
 
@@ -48,6 +49,16 @@ class Protocol(Generic[SendT, ReceiveT, ContextT]):
             self.codec = codec
         if not isinstance(getattr(self, "codec", None), Codec):
             raise TypeError(f"{type(self).__name__} needs a codec: an argument or class attribute")
+
+    def load(self, connection: Connection[SendT, ReceiveT, ContextT]) -> Load | None:
+        """Return what tells a client's pool how busy a connection is (row S14).
+
+        Asked once for each connection; the ``count`` of what it returns is read for every message
+        that is sent, and a connection at 0 is idle. None, unless this is overridden: then messages
+        that the kernel does not have count, or those without an answer (see
+        `pending_until_answered`).
+        """
+        return None
 
     async def handshake(self, side: Side, stream: BufferedStream) -> ContextT:
         """Agree with the peer before the connection counts (rows S7 to S9).

@@ -53,6 +53,7 @@ def choose(
     maximum: int,
     may_open: bool = True,
     may_wait: bool = True,
+    full: int | None = None,
 ) -> int | Grow | None:
     """Choose among the connections of a pool.
 
@@ -67,6 +68,7 @@ def choose(
         maximum: how many connections there may be, those being opened among them.
         may_open: whether opening another is an option now.
         may_wait: whether waiting is one while there is a connection to use instead.
+        full: a connection with so many pending messages gets no more.
 
     Returns the index of the connection to use, or what to do instead; None where nothing can be
     done: nothing is open, nothing is being opened, and nothing may be.
@@ -78,6 +80,6 @@ def choose(
         return Grow.WAIT
     if may_open and len(pending) + opening < maximum:
         return Grow.OPEN
-    if fewest is not None:
-        return pending.index(fewest)
-    return Grow.WAIT if opening else None
+    if fewest is None:
+        return Grow.WAIT if opening else None
+    return Grow.WAIT if full is not None and fewest >= full else pending.index(fewest)

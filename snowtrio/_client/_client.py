@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Generic, Self
 
@@ -14,7 +15,7 @@ import trio
 from typing_extensions import TypeVar
 
 from .._codec import Codec
-from .._connection import Connection
+from .._connection import Cause, Connection
 from .._protocol import Handler, Protocol, as_protocol, choose_handler
 from .._side import Side
 from .._supervisor import (
@@ -29,6 +30,7 @@ from .._transport import Endpoint
 from ._endpoints import as_endpoints
 from ._inbox import Inbox, Received
 from ._limits import ClientLimits
+from ._loads import load_of
 from ._opening import Opener, Opening
 from ._pool import Pool
 from ._sending import Sender
@@ -107,7 +109,7 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
             self._supervisor,
             self._limits,
             self._start_opening,
-            until_answered=spoken.pending_until_answered,
+            partial(load_of, spoken),
         )
         self._move_unsent = move_unsent
         self._nursery: trio.Nursery | None = None
@@ -236,6 +238,40 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         if self._handler is not None:
             raise RuntimeError("this client has a handler, which gets the messages")
         return await self._inbox.get()
+
+    async def pick(self) -> Connection[SendT, ReceiveT, ContextT]:
+        """Return the connection that the next message would go to; waits and raises as `send`.
+
+        For messages that belong on one connection. It stays the client's: do not close it, and use
+        it at once, for every other task may be given it too; see `lend` to have it alone.
+        """
+        self._entered()
+        return (await self._pool.acquire()).connection
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[Connection[SendT, ReceiveT, ContextT], None]:
+        """Have a connection alone for the time of a block: ``async with client.lend() as c:``.
+
+        An idle connection comes first, then the pool grows, else the least busy one is taken, and
+        waited for until nothing is pending on it. It counts as one of the pool's, and when the
+        block is left it is everybody's again. A block that raises or is cancelled cuts it: nobody
+        knows what is under way on it.
+
+        Raises as `send`.
+        """
+        self._entered()
+        member = await self._sender.borrow()
+        try:
+            yield member.connection
+        except BaseException:
+            member.life.cut(Cause.DROPPED)
+            raise
+        finally:
+            self._pool.take_back(member)
+
+    def load_changed(self) -> None:
+        """Note that something that `Protocol.load` returned counts less; does not wait."""
+        self._pool.progress()
 
     @property
     def connections(self) -> list[Connection[SendT, ReceiveT, ContextT]]:

@@ -16,8 +16,10 @@ class ClientLimits(PoolLimits):
 
     Parameters:
         max_connections: connections open or being opened at a time.
+        max_pending: messages that a connection may be not done with, if others are to wait until it
+            is; by default as many as its outbox takes.
         min_connections: connections kept open from the start on; see also `Client.bootstrap`.
-        max_waiting: senders that may wait for a connection to open.
+        max_waiting: senders that may wait for a connection.
         connect_timeout: how long opening a connection may take, all attempts together.
         connect_attempts: how often to try, within that time. While another connection is open,
             once: that one is used instead.
@@ -29,6 +31,7 @@ class ClientLimits(PoolLimits):
     """
 
     max_connections: int = attrs.field(default=16, validator=ge(1))
+    max_pending: int | None = attrs.field(default=None, validator=optional(ge(1)))
     min_connections: int = attrs.field(default=0, validator=ge(0))
     max_waiting: int = attrs.field(default=1024, validator=ge(0))
     connect_timeout: float = attrs.field(default=10.0, validator=gt(0))

@@ -8,13 +8,18 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from itertools import count
-from typing import Any, Generic
+from typing import Generic
 
 import trio
 from typing_extensions import TypeVar
 
-from .._connection import Life, again
-from .._errors import ConnectTimeoutError, PoolBusyError, PoolClosedError
+from .._connection import again
+from .._errors import (
+    ConnectionLostError,
+    ConnectTimeoutError,
+    PoolBusyError,
+    PoolClosedError,
+)
 from .._selection import Grow, Load, choose, least
 from .._supervisor import Member, Supervisor
 from ._limits import ClientLimits
@@ -38,7 +43,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         supervisor: has the connections and their places.
         limits: the bounds.
         start_opening: begins to open a connection; must call `opened` or `failed` when it is done.
-        until_answered: whether a message counts as pending until one came back.
+        load_of: returns what tells how busy a connection is; asked once for each.
     """
 
     def __init__(
@@ -46,8 +51,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         supervisor: Supervisor[SendT, ReceiveT, ContextT],
         limits: ClientLimits,
         start_opening: Callable[[Opening], None],
-        *,
-        until_answered: bool,
+        load_of: Callable[[Member[SendT, ReceiveT, ContextT]], Load],
     ) -> None:
         self.limits = limits
         self.closed = False
@@ -56,10 +60,17 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         """Openings that failed."""
         self._supervisor = supervisor
         self._start_opening = start_opening
-        self._until_answered = until_answered
+        self._load_of = load_of
         self._openings: set[Opening] = set()
         self._loads: dict[Load, Member[SendT, ReceiveT, ContextT]] = {}
         """What to look at for each message; some of the connections may have begun to end."""
+        self._members: dict[Member[SendT, ReceiveT, ContextT], Load] = {}
+        """All that have been opened and not left, those that are lent among them."""
+        self._lent: set[Member[SendT, ReceiveT, ContextT]] = set()
+        self._quiet = trio.lowlevel.ParkingLot()
+        """Where those wait to whom a connection is lent that is not idle."""
+        self._room = trio.lowlevel.ParkingLot()
+        """Where senders wait while every connection is full."""
         self._begun_at = 0.0
         # Numbers in one order who asks and what is tried, to tell what was tried after the asking.
         self._order = count()
@@ -76,33 +87,34 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
     @property
     def usable(self) -> list[Member[SendT, ReceiveT, ContextT]]:
         """The connections that messages can be given to, the oldest first."""
-        return [each for each in self._supervisor.members.values() if each.life.usable]
+        members = self._supervisor.members.values()
+        return [each for each in members if each.life.usable and each not in self._lent]
 
     @property
     def missing(self) -> int:
         """Connections to open to have the minimum, as far as there are places."""
         if self.closed:
             return 0
-        wanted = self.limits.min_connections - len(self.usable) - self.opening
+        there = len(self.usable) + len(self._lent) + self.opening
+        wanted = self.limits.min_connections - there
         return min(wanted, self.limits.max_connections - self._supervisor.places.taken)
 
     def pending(self, member: Member[SendT, ReceiveT, ContextT]) -> int:
         """Messages that a connection is not done with."""
-        return self._load(member).count
-
-    def _load(self, member: Member[SendT, ReceiveT, ContextT]) -> Load:
-        return Unanswered(member.life) if self._until_answered else member.life.writer.outbox
+        # It is registered a moment before `opened` learns of it.
+        load = self._members.get(member)
+        return 0 if load is None else load.count
 
     # Choosing
 
     def at_once(self) -> Member[SendT, ReceiveT, ContextT] | None:
         """Return the connection for the next message where there is nothing to open or wait for.
 
-        That is so if one is idle, or the pool is as large as it may be. Otherwise, or if the pool
-        is closed, None: then `acquire` is to decide.
+        That is so if one is idle, or the pool is as large as it may be and nobody waits for room.
+        Otherwise, or if the pool is closed, None: then `acquire` is to decide.
         """
         load = least(self._loads)
-        if load is None or self.closed:
+        if load is None or self.closed or self._room or self._is_full(load):
             return None
         if load.count and self._supervisor.places.registered < self.limits.max_connections:
             return None  # There is a place for another, or one is being opened.
@@ -127,6 +139,15 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             ConnectError: none is open and none could be opened.
             HandshakeError: likewise.
         """
+        mine = 0
+        try:
+            member = await self._acquire(maximum)
+            mine = 1  # It has not been used yet.
+            return member
+        finally:
+            self._pass_on(mine)
+
+    async def _acquire(self, maximum: int | None) -> Member[SendT, ReceiveT, ContextT]:
         asked, turn, failures = trio.current_time(), next(self._order), self.failures
         while True:
             if self.closed:
@@ -150,7 +171,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         What was being opened when it asked ends in time, and says then why; an attempt after that
         one has to keep the sender's own deadline.
         """
-        if self.usable or (self._openings and self.failures == failures):
+        if self.usable or self._lent or (self._openings and self.failures == failures):
             return float("inf")
         return asked + self.limits.connect_timeout
 
@@ -168,9 +189,10 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             maximum=free if maximum is None else min(maximum, free),
             may_open=may_open and (not usable or self._may_grow(asked)),
             may_wait=not usable or self._may_wait(asked),
+            full=self.limits.max_pending,
         )
-        if chosen is None and may_open:
-            return Grow.WAIT  # for the place of one that is ending
+        if chosen is None and (may_open or self._lent):
+            return Grow.WAIT  # for the place of one that is ending, or one that comes back
         return usable[chosen] if isinstance(chosen, int) else chosen
 
     def _may_wait(self, asked: float) -> bool:
@@ -199,14 +221,62 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
 
     async def _wait(self, asked: float, until: float) -> None:
         """Wait until something has changed, to look again."""
-        if self.usable:
-            until = self._patient_until(asked)
+        load = least(self._loads)
         self.waiting += 1
         try:
-            with trio.move_on_at(until):
+            if load is not None and self._is_full(load):
+                await self._room.park()
+                return
+            with trio.move_on_at(self._patient_until(asked) if self.usable else until):
                 await self._supervisor.changed.park()
         finally:
             self.waiting -= 1
+
+    # Room
+
+    def _is_full(self, load: Load) -> bool:
+        full = self.limits.max_pending
+        return full is not None and load.count >= full
+
+    def _pass_on(self, taken: int) -> None:
+        """Wake the next one who waits for room, if there is more than what was taken.
+
+        Each place that becomes free wakes one only, who may have been cancelled in that moment.
+        """
+        full = self.limits.max_pending
+        if self._room and full is not None:
+            room = sum(max(0, full - load.count) for load in self._loads)
+            if room > taken:
+                self._room.unpark()
+
+    # Lending
+
+    def lend(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        """Give a connection no more messages until it is taken back."""
+        self._lent.add(member)
+        self._loads.pop(self._members[member], None)
+
+    async def wait_quiet(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        """Wait until nothing is pending on a connection that is lent.
+
+        Raises:
+            PoolClosedError: the pool was closed.
+            ConnectionLostError: the connection ended.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while self.pending(member) and member.life.usable and not self.closed:
+            await self._quiet.park()
+        if self.closed:
+            raise PoolClosedError(_CLOSED)
+        if not member.life.usable:
+            raise ConnectionLostError("the connection ended before it was quiet")
+
+    def take_back(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        """Note that a connection that was lent can be used by all again."""
+        self._lent.discard(member)
+        # The oldest first, as they were.
+        self._loads = {load: each for each, load in self._members.items() if each not in self._lent}
+        self.changed()
 
     # Opening
 
@@ -223,15 +293,19 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         """Note that a connection has been opened."""
         self._openings.discard(opening)
         self._failed_in_row = 0
-        self._loads[self._load(member)] = member
-        member.life.writer.on_progress = self._progress
-        if self._until_answered:
-            member.life.reader.on_progress = self._progress
+        load = self._load_of(member)
+        self._members[member] = load
+        self._loads[load] = member
+        member.life.writer.on_progress = self.progress
+        if load is not member.life.writer.outbox:
+            member.life.reader.on_progress = self.progress
         self.changed()
 
     def left(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
         """Note that a connection has ended."""
-        self._loads = {load: each for load, each in self._loads.items() if each is not member}
+        self._loads.pop(self._members.pop(member), None)
+        self._lent.discard(member)
+        self.changed()
 
     def failed(self, opening: Opening, error: Exception) -> None:
         """Note that a connection could not be opened; who has no other is told why."""
@@ -251,13 +325,20 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         opening.place.release()
         self.close()
 
-    def _progress(self) -> None:
-        """Somebody who waits for a connection to open may find an idle one instead."""
+    def progress(self) -> None:
+        """Somebody who waits for a connection to open, or for room, may find some instead."""
+        if self._quiet:
+            self._quiet.unpark_all()
         if self.waiting:
-            self.changed()
+            self._pass_on(0)
+            load = least(self._loads)
+            if load is not None and not load.count:
+                self._supervisor.changed.unpark_all()
 
     def changed(self) -> None:
         """Have everybody who waits look again."""
+        self._room.unpark_all()
+        self._quiet.unpark_all()
         self._supervisor.changed.unpark_all()
 
     async def wait_changed(self) -> None:
@@ -272,25 +353,3 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         for opening in self._openings:
             opening.scope.cancel(reason="the client is closed")
         self.changed()
-
-
-class Unanswered:
-    """The load of a connection whose messages count until they are answered.
-
-    Parameters:
-        life: the connection's.
-    """
-
-    __slots__ = ("_counters", "_outbox")
-
-    def __init__(self, life: Life[Any, Any]) -> None:
-        self._counters = life.counters
-        self._outbox = life.writer.outbox
-
-    @property
-    def count(self) -> int:
-        """Messages without an answer, or, where answers come unasked, those not sent."""
-        counters, unsent = self._counters, self._outbox.count
-        missing = counters.messages_sent - counters.messages_received - counters.messages_skipped
-        # Not with `max`, which costs as much as all the rest.
-        return unsent + missing if missing > 0 else unsent

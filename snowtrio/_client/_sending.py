@@ -72,6 +72,23 @@ class Sender(Generic[SendT]):
             else:
                 return
 
+    async def borrow(self) -> Member[SendT, Any, Any]:
+        """Return a connection that is lent to the caller, with nothing pending on it."""
+        retries = Retries(self._pool, self._limits)
+        while True:
+            member = await self._pool.acquire()
+            self._pool.lend(member)
+            try:
+                await self._pool.wait_quiet(member)
+            except ConnectionLostError as error:
+                self._pool.take_back(member)
+                await retries.after(member, error)
+            except BaseException:
+                self._pool.take_back(member)
+                raise
+            else:
+                return member
+
     async def move(self, unsent: deque[SendT]) -> None:
         """Give the unsent messages of a dead connection to another one, in order (row S18).
 

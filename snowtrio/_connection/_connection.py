@@ -71,6 +71,11 @@ class Connection(
         return self._context
 
     @property
+    def coder(self) -> Codec[SendT, ReceiveT]:
+        """What makes bytes of messages here: what the codec's ``start`` returned."""
+        return self._writer.coder
+
+    @property
     def side(self) -> Side:
         """The end that we are."""
         return self._side

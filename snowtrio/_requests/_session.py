@@ -1,0 +1,69 @@
+"""One connection of a client of requests, for one user."""
+
+from __future__ import annotations
+
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+from .._connection import Connection
+from ._asking import Requester
+from ._calls import Call
+from ._ledger import Ledger
+from ._pushes import Pushes
+from ._turnstile import Turnstile
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT", default=SendT)
+ContextT = TypeVar("ContextT", default=None)
+
+
+class Session(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
+    """Exclusive use of a connection: transactions, blocking commands, subscriptions.
+
+    What it is asked goes out on its connection, in order, with nothing of others in between. Its
+    requests fail when the connection does: none of them ever moves to another one.
+
+    Parameters:
+        connection: the one that was lent.
+        ledger: tells requests their fate.
+        turnstile: counts them.
+        pushes: takes what comes on the connection and answers nothing.
+        max_stream_replies: replies of a stream that are kept.
+    """
+
+    def __init__(
+        self,
+        connection: Connection[Any, ReceiveT, ContextT],
+        ledger: Ledger,
+        turnstile: Turnstile,
+        pushes: Pushes[ReceiveT],
+        max_stream_replies: int,
+    ) -> None:
+        super().__init__(ledger, max_stream_replies)
+        self._connection = connection
+        self._turnstile = turnstile
+        self._pushes = pushes
+        self.keep = True
+        """Whether the connection goes back to the others at the end, if nothing is under way on it
+        and the block did not raise. Set it to False where it is not as it was before: with a
+        subscription, a selected database."""
+
+    @property
+    def context(self) -> ContextT:
+        """What the handshake returned."""
+        return self._connection.context
+
+    @property
+    def pushes(self) -> Pushes[ReceiveT]:
+        """What comes on this connection and answers nothing."""
+        return self._pushes
+
+    async def _enter(self, count: int) -> None:
+        self._turnstile.let_in(count)
+
+    async def _send(self, message: SendT | Call[SendT, ReceiveT]) -> None:
+        await self._connection.send(message)
+
+    async def _pick(self) -> Connection[Any, ReceiveT, Any]:
+        return self._connection

@@ -1,0 +1,78 @@
+"""Requests and replies over a client's pool, whose far ends are in memory."""
+
+from __future__ import annotations
+
+import trio
+
+from snowtrio import ById, JSONLinesCodec, LineCodec, RequestClient, RequestLimits
+
+from .client_peers import Peers
+
+
+async def test_replies_come_to_who_asked_in_order(autojump_clock: trio.testing.MockClock) -> None:
+    """S14: several requests on one connection get their replies in the order of the requests."""
+    peers = Peers()
+    replies: list[tuple[bytes, bytes]] = []
+
+    async def ask(client: RequestClient[bytes], message: bytes) -> None:
+        replies.append((message, await client.request(message)))
+
+    limits = RequestLimits(max_connections=1)
+    async with RequestClient(LineCodec(), peers.endpoint, limits=limits) as client:
+        async with trio.open_nursery() as nursery:
+            for message in (b"a", b"b", b"c"):
+                nursery.start_soon(ask, client, message)
+                await trio.testing.wait_all_tasks_blocked()
+            assert await peers.read_lines(0, 3) == [b"a", b"b", b"c"]
+            await peers.say(0, b"1\n2\n3\n")
+        assert sorted(replies) == [(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]
+        statistics = client.statistics()
+    assert (statistics.answered, statistics.in_flight, statistics.in_flight_peak) == (3, 0, 3)
+    assert statistics.latency.count == 3
+
+
+async def test_a_cancelled_request_shifts_no_reply(autojump_clock: trio.testing.MockClock) -> None:
+    """B6: the reply to a cancelled request is dropped, and the next one's is its own."""
+    peers = Peers()
+    limits = RequestLimits(max_connections=1)
+    async with RequestClient(LineCodec(), peers.endpoint, limits=limits) as client:
+        with trio.move_on_after(1):
+            await client.request(b"gone")
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                assert await client.request(b"here") == b"for here"
+
+            nursery.start_soon(ask)
+            assert await peers.read_lines(0, 2) == [b"gone", b"here"]
+            await peers.say(0, b"for gone\nfor here\n")
+        statistics = client.statistics()
+    assert (statistics.abandoned, statistics.replies_dropped, statistics.answered) == (1, 1, 1)
+
+
+async def test_replies_find_their_requests_by_id(autojump_clock: trio.testing.MockClock) -> None:
+    """S14: with ids, replies may come in any order, and what has none is a push."""
+    peers = Peers()
+    correlation = ById[dict[str, object], dict[str, object]](
+        lambda request: request["id"], lambda reply: reply.get("id")
+    )
+    client = RequestClient(
+        JSONLinesCodec(),
+        peers.endpoint,
+        correlation=correlation,
+        limits=RequestLimits(max_connections=1),
+    )
+    async with client:
+        replies: dict[int, object] = {}
+
+        async def ask(number: int) -> None:
+            replies[number] = await client.request({"id": number})
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, 1)
+            nursery.start_soon(ask, 2)
+            await trio.testing.wait_all_tasks_blocked()
+            await peers.read_lines(0, 2)
+            await peers.say(0, b'{"push": 1}\n{"id": 2}\n{"id": 1}\n')
+        assert replies == {1: {"id": 1}, 2: {"id": 2}}
+        assert await client.pushes.receive() == {"push": 1}
