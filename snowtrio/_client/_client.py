@@ -17,6 +17,7 @@ from typing_extensions import TypeVar
 from .._codec import Codec
 from .._connection import Cause, Connection
 from .._protocol import Handler, Protocol, as_protocol, choose_handler
+from .._selection import Load
 from .._side import Side
 from .._supervisor import (
     DrainReport,
@@ -201,7 +202,8 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
             PoolClosedError: as `send`.
         """
         self._entered()
-        await self._pool.acquire(maximum=1)
+        if not self._pool.usable:
+            await self._pool.acquire(maximum=1)
 
     async def send(self, message: SendT) -> None:
         """Have a connection accept a message (rows S14 to S17).
@@ -269,9 +271,9 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         finally:
             self._pool.take_back(member)
 
-    def load_changed(self) -> None:
+    def load_changed(self, load: Load) -> None:
         """Note that something that `Protocol.load` returned counts less; does not wait."""
-        self._pool.progress()
+        self._pool.progress(load)
 
     @property
     def connections(self) -> list[Connection[SendT, ReceiveT, ContextT]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Generic
 
@@ -23,6 +24,7 @@ from .._errors import (
 from .._selection import Grow, Load, choose, least
 from .._supervisor import Member, Supervisor
 from ._limits import ClientLimits
+from ._line import Line
 from ._opening import Opening, pause_after
 
 SendT = TypeVar("SendT")
@@ -69,8 +71,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         self._lent: set[Member[SendT, ReceiveT, ContextT]] = set()
         self._quiet = trio.lowlevel.ParkingLot()
         """Where those wait to whom a connection is lent that is not idle."""
-        self._room = trio.lowlevel.ParkingLot()
-        """Where senders wait while every connection is full."""
+        self._line = Line[Member[SendT, ReceiveT, ContextT]]()
         self._begun_at = 0.0
         # Numbers in one order who asks and what is tried, to tell what was tried after the asking.
         self._order = count()
@@ -114,7 +115,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         Otherwise, or if the pool is closed, None: then `acquire` is to decide.
         """
         load = least(self._loads)
-        if load is None or self.closed or self._room or self._is_full(load):
+        if load is None or self.closed or self._room_on(self._loads[load], load) <= 0:
             return None
         if load.count and self._supervisor.places.registered < self.limits.max_connections:
             return None  # There is a place for another, or one is being opened.
@@ -139,22 +140,17 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             ConnectError: none is open and none could be opened.
             HandshakeError: likewise.
         """
-        mine = 0
-        try:
-            member = await self._acquire(maximum)
-            mine = 1  # It has not been used yet.
-            return member
-        finally:
-            self._pass_on(mine)
-
-    async def _acquire(self, maximum: int | None) -> Member[SendT, ReceiveT, ContextT]:
         asked, turn, failures = trio.current_time(), next(self._order), self.failures
+        chosen: Member[SendT, ReceiveT, ContextT] | Grow | None
         while True:
             if self.closed:
                 # The cancellation that closed the pool may be the caller's too.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 raise PoolClosedError(_CLOSED)
-            chosen = self._choose(asked, maximum, may_open=self._failed < turn)
+            if self._line and self._supervisor.places.registered >= self.limits.max_connections:
+                chosen = Grow.WAIT  # There is nothing to choose from.
+            else:
+                chosen = self._choose(asked, maximum, may_open=self._failed < turn)
             if isinstance(chosen, Member):
                 return chosen
             if chosen is None or trio.current_time() >= self._give_up_at(asked, failures):
@@ -163,7 +159,9 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
                 raise PoolBusyError(f"{self.waiting} senders wait for a connection already")
             if chosen is Grow.OPEN:
                 self.open_one()
-            await self._wait(asked, self._give_up_at(asked, failures))
+            given = await self._wait(asked, self._give_up_at(asked, failures))
+            if given is not None and given.life.usable:
+                return given
 
     def _give_up_at(self, asked: float, failures: int) -> float:
         """Return when a sender that has no connection to use is told so.
@@ -183,7 +181,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         ending = self._supervisor.places.registered - len(usable)
         free = self.limits.max_connections - ending
         chosen = choose(
-            [self.pending(member) for member in usable],
+            [self.pending(member) + self._line.reserved(member) for member in usable],
             opening=self.opening,
             waiting=self.waiting,
             maximum=free if maximum is None else min(maximum, free),
@@ -219,35 +217,35 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             "all places are taken by connections that are ending",
         )
 
-    async def _wait(self, asked: float, until: float) -> None:
-        """Wait until something has changed, to look again."""
-        load = least(self._loads)
+    async def _wait(self, asked: float, until: float) -> Member[SendT, ReceiveT, ContextT] | None:
+        """Wait to be given a place, or until something has changed, to look again."""
         self.waiting += 1
         try:
-            if load is not None and self._is_full(load):
-                await self._room.park()
-                return
+            if self._full:
+                return await self._line.wait()
             with trio.move_on_at(self._patient_until(asked) if self.usable else until):
                 await self._supervisor.changed.park()
+            return None
         finally:
             self.waiting -= 1
 
     # Room
 
-    def _is_full(self, load: Load) -> bool:
-        full = self.limits.max_pending
-        return full is not None and load.count >= full
+    @property
+    def _full(self) -> bool:
+        """Whether there are connections, and none of them takes another message."""
+        room = [self._room_on(each, load) for load, each in self._loads.items() if each.life.usable]
+        return bool(room) and max(room) <= 0
 
-    def _pass_on(self, taken: int) -> None:
-        """Wake the next one who waits for room, if there is more than what was taken.
-
-        Each place that becomes free wakes one only, who may have been cancelled in that moment.
-        """
+    def _room_on(self, member: Member[SendT, ReceiveT, ContextT], load: Load) -> int:
+        """Return how many messages a connection may be given."""
         full = self.limits.max_pending
-        if self._room and full is not None:
-            room = sum(max(0, full - load.count) for load in self._loads)
-            if room > taken:
-                self._room.unpark()
+        return 1 if full is None else full - load.count - self._line.reserved(member)
+
+    def _give_room(self, load: Load, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        if member.life.usable:
+            for _ in range(min(self._room_on(member, load), len(self._line))):
+                self._line.give(member)
 
     # Lending
 
@@ -296,9 +294,9 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         load = self._load_of(member)
         self._members[member] = load
         self._loads[load] = member
-        member.life.writer.on_progress = self.progress
+        member.life.writer.on_progress = partial(self.progress, load)
         if load is not member.life.writer.outbox:
-            member.life.reader.on_progress = self.progress
+            member.life.reader.on_progress = partial(self.progress, load)
         self.changed()
 
     def left(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
@@ -325,19 +323,21 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         opening.place.release()
         self.close()
 
-    def progress(self) -> None:
-        """Somebody who waits for a connection to open, or for room, may find some instead."""
+    def progress(self, load: Load) -> None:
+        """Note that a connection is less busy: somebody may wait for that."""
         if self._quiet:
             self._quiet.unpark_all()
-        if self.waiting:
-            self._pass_on(0)
-            load = least(self._loads)
-            if load is not None and not load.count:
-                self._supervisor.changed.unpark_all()
+        if not self.waiting:
+            return
+        if self._line and load in self._loads:
+            self._give_room(load, self._loads[load])
+        if not load.count and len(self._line) < self.waiting:
+            self._supervisor.changed.unpark_all()
 
     def changed(self) -> None:
         """Have everybody who waits look again."""
-        self._room.unpark_all()
+        if self._line:
+            self._line.send_away()
         self._quiet.unpark_all()
         self._supervisor.changed.unpark_all()
 

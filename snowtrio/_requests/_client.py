@@ -83,7 +83,7 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
         self._when_cancelled = when_cancelled
         self._when_pushes_wait = when_pushes_wait
         self._turnstile = Turnstile(self._limits.max_in_flight, self._limits.max_waiting)
-        super().__init__(Ledger(self._turnstile, self._note_done), self._limits.max_stream_replies)
+        super().__init__(Ledger(self._turnstile), self._limits.max_stream_replies)
         self._pushes = PushQueue[ReceiveT](self._limits.max_pushes, when_pushes_wait)
         self._client = Client[Any, ReceiveT, ContextT](
             RequestProtocol(spoken, self._open_exchange),
@@ -96,10 +96,13 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
         self._running: AbstractAsyncContextManager[None] | None = None
 
     def _open_exchange(self) -> Exchange[ReceiveT]:
-        return Exchange(self._correlation.start(), self._ledger, self._pushes, self._when_cancelled)
-
-    def _note_done(self) -> None:
-        self._client.load_changed()
+        return Exchange(
+            self._correlation.start(),
+            self._ledger,
+            self._pushes,
+            self._when_cancelled,
+            self._client.load_changed,
+        )
 
     # Running
 

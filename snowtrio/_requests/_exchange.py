@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic
 
 import trio
@@ -26,6 +27,7 @@ class Exchange(Generic[ReceiveT]):
         ledger: tells them their fate.
         pushes: takes what answers none of them.
         when_cancelled: what to do when the author of one goes away.
+        on_less: called when it has become less busy.
     """
 
     __slots__ = (
@@ -35,11 +37,13 @@ class Exchange(Generic[ReceiveT]):
         "_held",
         "_last",
         "_ledger",
+        "_on_less",
         "_outstanding",
         "_quiet",
         "_reason",
         "_shared_pushes",
         "_when_cancelled",
+        "count",
         "encoded",
         "parting",
         "pushes",
@@ -52,7 +56,10 @@ class Exchange(Generic[ReceiveT]):
         ledger: Ledger,
         pushes: PushQueue[ReceiveT],
         when_cancelled: WhenCancelled,
+        on_less: Callable[[Exchange[ReceiveT]], None],
     ) -> None:
+        self.count = 0
+        """Requests that wait for replies: how busy the connection is."""
         self.encoded = 0
         """Messages of all kinds that were encoded, and so accepted but perhaps for the last one."""
         self.parting = False
@@ -63,6 +70,7 @@ class Exchange(Generic[ReceiveT]):
         self._outstanding = outstanding
         self._ledger = ledger
         self._when_cancelled = when_cancelled
+        self._on_less = on_less
         self._connection: Connection[Any, ReceiveT, Any] | None = None
         self._last: Call[Any, ReceiveT] | None = None
         self._reason: Exception | None = None
@@ -75,17 +83,9 @@ class Exchange(Generic[ReceiveT]):
         self._connection = connection
 
     @property
-    def count(self) -> int:
-        """What the connection is not done with: requests that wait, or messages to be sent."""
-        waiting = len(self._outstanding)
-        if waiting or self._connection is None:
-            return waiting
-        return self._connection.pending
-
-    @property
     def waits(self) -> bool:
         """Whether replies are due, on a connection that nobody uses exclusively."""
-        return bool(self._outstanding) and self.pushes is self._shared_pushes
+        return self.count > 0 and self.pushes is self._shared_pushes
 
     def lend(self, pushes: PushQueue[ReceiveT]) -> None:
         """Give what comes unasked to a session."""
@@ -103,9 +103,10 @@ class Exchange(Generic[ReceiveT]):
 
     def expect(self, call: Call[Any, ReceiveT]) -> None:
         """Take a request that has just been encoded."""
-        if not self._outstanding:
+        if not self.count:
             self.waiting_since = trio.current_time()
         self._outstanding.add(call.message, call)
+        self.count += 1
         call.carrier = self
         self.note_encoded(call)
 
@@ -131,6 +132,7 @@ class Exchange(Generic[ReceiveT]):
             return None
         self.encoded = accepted
         self._outstanding.withdraw(call.message)
+        self.count -= 1
         if call.carrier is self:
             call.carrier = None
         return call
@@ -152,8 +154,10 @@ class Exchange(Generic[ReceiveT]):
             return
         if call.take(message):
             self._outstanding.remove(message)
+            self.count -= 1
             self.waiting_since = self._ledger.note_answered(call)
-            if self._quiet and not self._outstanding:
+            self._on_less(self)
+            if self._quiet and not self.count:
                 self._quiet.unpark_all()
         elif call.backlog is not None and call.backlog.full:
             self._hold(call.backlog)
@@ -185,7 +189,7 @@ class Exchange(Generic[ReceiveT]):
 
     async def wait_quiet(self) -> None:
         """Wait until no request waits for a reply."""
-        while self._outstanding:
+        while self.count:
             await self._quiet.park()
 
     # The end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -18,10 +17,9 @@ class Ledger:
 
     Parameters:
         turnstile: what the requests entered by, and leave when they are done with.
-        on_done: called when one is, so that others may use its place.
     """
 
-    def __init__(self, turnstile: Turnstile, on_done: Callable[[], None]) -> None:
+    def __init__(self, turnstile: Turnstile) -> None:
         self.answered = 0
         self.not_sent = 0
         self.in_doubt = 0
@@ -29,7 +27,6 @@ class Ledger:
         self.replies_dropped = 0
         self.latencies = Latencies()
         self._turnstile = turnstile
-        self._on_done = on_done
 
     def note_answered(self, call: Call[Any, Any]) -> float:
         """Count a call that has its last reply; return the time."""
@@ -62,4 +59,3 @@ class Ledger:
     def leave(self) -> None:
         """Give the place of one request to others."""
         self._turnstile.leave()
-        self._on_done()

@@ -27,7 +27,7 @@ class RequestLimits(ClientLimits):
 
     max_in_flight: int = attrs.field(default=1024, validator=ge(1))
     max_pending: int | None = attrs.field(
-        default=cast("int | None", 128), validator=optional(ge(1))
+        default=cast("int | None", 256), validator=optional(ge(1))
     )
     reply_timeout: float | None = attrs.field(
         default=cast("float | None", 60.0), validator=optional(gt(0))
