@@ -179,6 +179,7 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
             try:
                 yield session
             finally:
+                session.end()
                 exchange.take_back()
                 pushes.end()
             if exchange.count or not session.keep:

@@ -7,6 +7,7 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from .._connection import Connection
+from .._errors import ConnectionClosedError
 from ._asking import Requester
 from ._calls import Call
 from ._ledger import Ledger
@@ -44,6 +45,7 @@ class Session(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
         self._connection = connection
         self._turnstile = turnstile
         self._pushes = pushes
+        self._over = False
         self.keep = True
         """Whether the connection goes back to the others at the end, if nothing is under way on it
         and the block did not raise. Set it to False where it is not as it was before: with a
@@ -56,11 +58,25 @@ class Session(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
 
     @property
     def pushes(self) -> Pushes[ReceiveT]:
-        """What comes on this connection and answers nothing."""
+        """What comes on this connection and answers nothing, while the session lasts."""
         return self._pushes
 
+    def end(self) -> None:
+        """Ask no more: the connection goes back."""
+        self._over = True
+
     async def _enter(self, count: int) -> None:
+        self._check()
         self._turnstile.let_in(count)
+
+    async def notify(self, message: SendT) -> None:
+        """Send a message that has no reply; as `Connection.send`."""
+        self._check()
+        await super().notify(message)
+
+    def _check(self) -> None:
+        if self._over:
+            raise ConnectionClosedError("this session is over: its connection went back")
 
     async def _send(self, message: SendT | Call[SendT, ReceiveT]) -> None:
         await self._connection.send(message)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
-from snowtrio import ById, JSONLinesCodec, LineCodec, RequestClient, RequestLimits
+from snowtrio import (
+    ById,
+    ConnectionClosedError,
+    JSONLinesCodec,
+    LineCodec,
+    RequestClient,
+    RequestLimits,
+)
 
 from .client_peers import Peers
 
@@ -76,3 +84,16 @@ async def test_replies_find_their_requests_by_id(autojump_clock: trio.testing.Mo
             await peers.say(0, b'{"push": 1}\n{"id": 2}\n{"id": 1}\n')
         assert replies == {1: {"id": 1}, 2: {"id": 2}}
         assert await client.pushes.receive() == {"push": 1}
+
+
+async def test_a_session_that_is_over_asks_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    """B6: after the block its connection is everybody's, so the session refuses to use it."""
+    peers = Peers()
+    async with RequestClient(LineCodec(), peers.endpoint) as client:
+        async with client.session() as session:
+            await session.notify(b"in")
+        for ask in (session.request, session.notify):
+            with pytest.raises(ConnectionClosedError, match="over"):
+                await ask(b"after")
+        assert client.statistics().in_flight == 0
+        assert await peers.read_lines(0, 1) == [b"in"]
