@@ -115,8 +115,22 @@ class Connection(
             ConnectionLostError: the connection is broken; the message was not accepted.
             ConnectionClosedError: our side closed it; the message was not accepted.
         """
-        writer = self._writer
-        if not writer.accept(value, self._inbox.ready):
+        writer, ready = self._writer, self._inbox.ready
+        batch, outbox = writer.gathered, writer.outbox
+        if (
+            ready
+            and batch is not None
+            and outbox.count < outbox.max_messages
+            and outbox.size < outbox.max_bytes
+            and not (writer.restricted or writer.broadcast)
+        ):
+            # An answer among answers, in place: a call is a tenth of what such a message costs.
+            data = writer.coder.encode(value)
+            batch.messages.append(value)
+            batch.chunks.append(data)
+            outbox.count += 1
+            outbox.size += len(data)
+        elif not writer.accept(value, ready):
             await writer.wait_for_room()
             writer.accept_in_turn(value)
 
@@ -188,14 +202,15 @@ class Connection(
 
     async def __anext__(self) -> ReceiveT:
         # As `receive`, without a call in between: a coroutine less for each message.
-        inbox = self._inbox
-        if not inbox.ready:
-            self._writer.new_turn()
-            try:
-                await inbox.take_batch()
-            except trio.EndOfChannel:
-                raise StopAsyncIteration from None
-        return inbox.ready.pop()
+        ready = self._inbox.ready
+        if ready:
+            return ready.pop()
+        self._writer.new_turn()
+        try:
+            await self._inbox.take_batch()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
+        return self._inbox.ready.pop()
 
     async def receive_batch(self) -> list[ReceiveT]:
         """Return everything that is there, at least one message (row B1); raises as `receive`."""

@@ -43,24 +43,24 @@ class Delivery(Generic[SendT]):
 
     __slots__ = (
         "_abandoned",
-        "_broadcast",
         "_changes",
         "_counters",
         "_departs",
         "_departures",
-        "_gathered",
         "_on_loss",
         "_post",
         "_posted",
-        "_restricted",
         "_sent_this_turn",
         "_share",
         "_transport",
+        "broadcast",
         "done",
+        "gathered",
         "lost",
         "on_progress",
         "outbox",
         "refusal",
+        "restricted",
     )
 
     def __init__(
@@ -84,7 +84,7 @@ class Delivery(Generic[SendT]):
         self._transport = transport
         self._counters = counters
         self._share = share
-        self._restricted = share is not None
+        self.restricted = share is not None
         """Whether more than the outbox's bounds decides about room: it seldom does."""
         self._changes = changes
         self._on_loss = on_loss
@@ -93,12 +93,12 @@ class Delivery(Generic[SendT]):
         self._posted: trio.MemoryReceiveChannel[Batch[SendT] | None]
         self._post, self._posted = trio.open_memory_channel(3)
         self._departures = current_departures()
-        self._gathered: Batch[SendT] | None = None
+        self.gathered: Batch[SendT] | None = None
         """The open batch, unless it was left to the task."""
         self._sent_this_turn = False
         self._departs = False
         """Whether the next pass of the run loop ends this turn."""
-        self._broadcast = False
+        self.broadcast = False
         """Whether a broadcast has begun this turn: the next pass may not end it."""
         self._abandoned = False
 
@@ -125,10 +125,10 @@ class Delivery(Generic[SendT]):
 
     def _opened(self, batch: Batch[SendT]) -> None:
         """See to it that a batch leaves by the next pass of the run loop at the latest."""
-        self._gathered = batch
+        self.gathered = batch
         if batch.taken or self.outbox.in_flight or not self._transport.sends_nowait:
             self._leave_to_task()
-        elif self._departures.held and not self._broadcast:
+        elif self._departures.held and not self.broadcast:
             self._leave_to_task()  # Somebody's broadcast may hold departures for long.
         elif not self._departs:
             self._departs = True
@@ -136,14 +136,14 @@ class Delivery(Generic[SendT]):
 
     def carry(self) -> bool:
         """Have the task run the departures in the next pass, unless it may wait for the kernel."""
-        if self.refusal is not None or (self._gathered is None and self.outbox.count):
+        if self.refusal is not None or (self.gathered is None and self.outbox.count):
             return False
         self._post.send_nowait(None)
         return True
 
     def depart(self) -> None:
         """Send what has gathered since the last pass of the run loop, and begin a new turn."""
-        self._departs = self._broadcast = self._sent_this_turn = False
+        self._departs = self.broadcast = self._sent_this_turn = False
         self._push()
         self._sent_this_turn = False
 
@@ -165,11 +165,11 @@ class Delivery(Generic[SendT]):
 
     def _push(self) -> None:
         """Send what has gathered, unless something of this turn went before; it departs then."""
-        batch = self._gathered
+        batch = self.gathered
         if batch is None or self.refusal is not None:
             return
         if self._sent_this_turn:
-            if self._broadcast:
+            if self.broadcast:
                 self._leave_to_task()
             return
         self._sent_this_turn = True
@@ -177,7 +177,7 @@ class Delivery(Generic[SendT]):
         if batch.chunks:
             self._leave_to_task()
         else:
-            self._gathered = None
+            self.gathered = None
 
     def _make_room(self) -> None:
         """Offer the kernel what has gathered, for a task that has not let the writer run.
@@ -210,7 +210,7 @@ class Delivery(Generic[SendT]):
         Where the connection ended while its messages were being made, it is past sending and they
         stay for the account.
         """
-        batch, self._gathered = self._gathered, None
+        batch, self.gathered = self.gathered, None
         if batch is not None and self.refusal is None:
             self._post.send_nowait(batch)
 
@@ -257,7 +257,7 @@ class Delivery(Generic[SendT]):
                 view = view[taken:]
                 size -= taken
                 self._advance(taken)
-        self._broadcast = self._sent_this_turn = False
+        self.broadcast = self._sent_this_turn = False
 
     def _advance(self, taken: int) -> None:
         if taken:
@@ -294,7 +294,7 @@ class Delivery(Generic[SendT]):
         if self.refusal is None:
             self._leave_to_task()  # It cannot be told of anything later.
             self.refusal = reason
-        self._restricted = True
+        self.restricted = True
         self._post.close()
         self._changes.note()
 

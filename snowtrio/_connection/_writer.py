@@ -71,7 +71,7 @@ class Writer(Delivery[SendT]):
         outbox = self.outbox
         if outbox.count >= outbox.max_messages or outbox.size >= outbox.max_bytes:
             return False
-        return not self._restricted or self._has_right()
+        return not self.restricted or self._has_right()
 
     def _has_right(self) -> bool:
         return (
@@ -109,7 +109,7 @@ class Writer(Delivery[SendT]):
         self._counters.sends_waited += 1
         if self._turns is None:
             self._turns = trio.StrictFIFOLock()  # Most connections never need it.
-            self._restricted = True
+            self.restricted = True
         async with self._turns:
             await self._changes.wait_until(lambda: self._fits() or self.refusal is not None)
             self._check()
@@ -133,7 +133,7 @@ class Writer(Delivery[SendT]):
         if (
             outbox.count >= outbox.max_messages
             or outbox.size >= outbox.max_bytes
-            or (self._restricted and not self._has_right())
+            or (self.restricted and not self._has_right())
         ):
             return False
         if self.ahead:
@@ -150,9 +150,9 @@ class Writer(Delivery[SendT]):
             self._share.charge(len(data) - taken)
         if opened is not None:
             self._opened(opened)
-        elif not answering and self._gathered is not None:
+        elif not answering and self.gathered is not None:
             self._push()  # The last answer takes the others along.
-        if self._broadcast:
+        if self.broadcast:
             self._leave_to_task()  # Its departure may be far off.
         return True
 
@@ -243,13 +243,13 @@ class Writer(Delivery[SendT]):
             trio.BrokenResourceError: the transport broke.
             trio.ClosedResourceError: it was closed.
         """
-        if self._sent_this_turn or self.outbox.count or self._restricted:
+        if self._sent_this_turn or self.outbox.count or self.restricted:
             if not self.makes_room():
                 return False
-            self._broadcast = True
+            self.broadcast = True
             self._put(message, data)
             return True
-        self._broadcast = True
+        self.broadcast = True
         taken = self._try_now(data)
         if taken == len(data):
             self._counters.messages_sent += 1
