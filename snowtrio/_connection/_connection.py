@@ -15,6 +15,7 @@ from .._side import Side
 from .._transport import Address
 from ._answering import Answering
 from ._ending import Cause, Ending
+from ._inbox import Inbox
 from ._life import Life
 from ._statistics import ConnectionStatistics
 from ._writer import Writer
@@ -149,7 +150,9 @@ class Connection(
         Equal to a `send` for each, other tasks' messages may come between; cancelled, or when one
         of them cannot be encoded, those before it have been accepted.
         """
-        await self._writer.send_batch(messages)
+        rest = self._writer.accept_batch(messages)
+        if rest is not None:
+            await self._writer.send_rest(rest)
 
     async def flush(self) -> None:
         """Wait until the kernel has everything accepted so far (row B10). Always a checkpoint.
@@ -222,7 +225,7 @@ class Connection(
 
     def batches(self) -> AsyncIterator[list[ReceiveT]]:
         """Iterate over batches until the peer ends its input; may be left at any batch."""
-        return _Batches(self)
+        return _Batches(self._inbox, self._writer)
 
     async def answer(
         self, function: Callable[[Connection[SendT, ReceiveT, ContextT], ReceiveT], SendT | None]
@@ -310,13 +313,19 @@ writer_of: Callable[[Connection[Any, Any, Any]], Writer[Any]] = attrgetter("_wri
 class _Batches(AsyncIterator[list[MessageT]], Generic[MessageT]):
     """Not an async generator: one that is left in the middle would have to be closed."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_inbox", "_writer")
 
-    def __init__(self, connection: Connection[Any, MessageT, Any]) -> None:
-        self._connection = connection
+    def __init__(self, inbox: Inbox[MessageT], writer: Writer[Any]) -> None:
+        self._inbox = inbox
+        self._writer = writer
 
     async def __anext__(self) -> list[MessageT]:
-        try:
-            return await self._connection.receive_batch()
-        except trio.EndOfChannel:
-            raise StopAsyncIteration from None
+        # As `receive_batch`, without a call in between: a coroutine less for each batch.
+        inbox = self._inbox
+        if not inbox.ready:
+            self._writer.new_turn()
+            try:
+                await inbox.take_batch()
+            except trio.EndOfChannel:
+                raise StopAsyncIteration from None
+        return inbox.take_ready()

@@ -193,11 +193,18 @@ class Writer(Delivery[SendT]):
             self._push()
         return accepted
 
-    async def send_batch(self, messages: Iterable[SendT]) -> None:
+    def accept_batch(self, messages: Iterable[SendT]) -> Iterable[SendT] | None:
+        """Accept what there is room for; return what is left for `send_rest`, None for nothing.
+
+        Only of a list or a tuple: what any other gives may take as long as it likes to come.
+        """
+        if not isinstance(messages, (list, tuple)):
+            return messages
+        accepted = self.accept_many(messages) if messages else 0
+        return messages[accepted:] if accepted < len(messages) else None
+
+    async def send_rest(self, messages: Iterable[SendT]) -> None:
         """Accept messages in order, waiting for room in between."""
-        if isinstance(messages, (list, tuple)):
-            accepted = self.accept_many(messages)
-            messages = messages[accepted:]
         try:
             for message in messages:
                 if not self.has_room():
