@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import trio
@@ -41,6 +41,21 @@ async def test_messages_come_in_order_in_both_directions(pair: Pair) -> None:
     await server.send(b"three")
     assert [await server.receive(), await server.receive()] == [b"one", b"two"]
     assert await client.receive() == b"three"
+
+
+async def test_a_batch_of_nothing_is_not_encoded() -> None:
+    """B1: a codec is asked for at least one message at a time."""
+
+    class AtLeastOne(LineCodec):
+        def encode_batch(self, messages: Sequence[str | bytes]) -> bytes | None:
+            assert messages
+            return super().encode_batch(messages)
+
+    async with open_memory_pair(AtLeastOne()) as (client, server):
+        await client.send_batch([])
+        await client.send_batch([b"one", b"two"])
+        assert await server.receive_batch() == [b"one", b"two"]
+        assert client.statistics().messages_sent == 2
 
 
 async def test_iterating_ends_with_the_peers_end_of_input(pair: Pair) -> None:
