@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
-from .._connection import Cause, ConnectionStatistics
-
-_SUMMED = (
-    "bytes_received",
-    "bytes_sent",
-    "messages_received",
-    "messages_accepted",
-    "messages_sent",
-    "sends_waited",
-    "messages_skipped",
-    "messages_dropped",
-)
+from .._connection import Cause, Life
 
 
 @attrs.frozen(kw_only=True)
@@ -68,24 +58,38 @@ class PoolStatistics:
 
 @attrs.define
 class Tally:
-    """Sums up connections as they end."""
+    """Sums up connections as they end; the fields are those of `PoolStatistics`."""
 
     opened: int = 0
+    ended: Counter[Cause] = attrs.field(factory=Counter[Cause])
     messages_unsent: int = 0
     messages_in_doubt: int = 0
     outbox_peak: int = 0
-    ended: Counter[Cause] = attrs.field(factory=Counter[Cause])
-    sums: Counter[str] = attrs.field(factory=Counter[str])
+    bytes_received: int = 0
+    bytes_sent: int = 0
+    messages_received: int = 0
+    messages_accepted: int = 0
+    messages_sent: int = 0
+    sends_waited: int = 0
+    messages_skipped: int = 0
+    messages_dropped: int = 0
 
-    def add(self, statistics: ConnectionStatistics) -> None:
-        """Add a connection's counts."""
-        for name in _SUMMED:
-            self.sums[name] += getattr(statistics, name)
-        self.outbox_peak = max(self.outbox_peak, statistics.outbox_peak)
+    def add(self, life: Life[Any, Any]) -> None:
+        """Add a connection's counts, field by field: every connection ends with this."""
+        counters, writer = life.counters, life.writer
+        self.bytes_received += counters.bytes_received
+        self.bytes_sent += counters.bytes_sent
+        self.messages_received += counters.messages_received
+        self.messages_accepted += writer.accepted
+        self.messages_sent += counters.messages_sent
+        self.sends_waited += counters.sends_waited
+        self.messages_skipped += counters.messages_skipped
+        self.messages_dropped += counters.messages_dropped
+        self.outbox_peak = max(self.outbox_peak, writer.outbox.peak)
 
     def copy(self) -> Tally:
         """Return a tally that can be added to while this one stays as it is."""
-        return attrs.evolve(self, ended=Counter(self.ended), sums=Counter(self.sums))
+        return attrs.evolve(self, ended=Counter(self.ended))
 
     def snapshot(
         self,
@@ -97,16 +101,13 @@ class Tally:
         handshakes_timed_out: int,
     ) -> PoolStatistics:
         """Return the counts with those of the places and the handshakes."""
+        sums: dict[str, Any] = attrs.asdict(self, recurse=False)
+        sums["ended"] = dict(self.ended)
         return PoolStatistics(
             connections=connections,
             handshaking=handshaking,
             peak_connections=peak,
-            opened=self.opened,
             handshakes_failed=handshakes_failed,
             handshakes_timed_out=handshakes_timed_out,
-            ended=dict(self.ended),
-            messages_unsent=self.messages_unsent,
-            messages_in_doubt=self.messages_in_doubt,
-            outbox_peak=self.outbox_peak,
-            **{name: self.sums[name] for name in _SUMMED},
+            **sums,
         )

@@ -247,7 +247,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         assert ending is not None
         self._tally.ended[ending.cause] += 1
         self._tally.messages_in_doubt += len(ending.in_doubt)
-        self._tally.add(member.connection.statistics())
+        self._tally.add(member.life)
         if self._drain is not None:
             self._drain.note(member.connection.peer_address, ending.cause, len(ending.unsent))
         self._told.discard(member.connection)
@@ -315,7 +315,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         """Return the counts of this moment."""
         tally = self._tally.copy()
         for member in self.members.values():
-            tally.add(member.connection.statistics())
+            tally.add(member.life)
         places = self.places
         shaking = self._handshakes
         return tally.snapshot(
