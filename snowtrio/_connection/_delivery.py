@@ -16,7 +16,7 @@ from .._transport import Transport
 from ._budget import Share
 from ._changes import Changes
 from ._departures import current_departures
-from ._losses import again, as_lost
+from ._losses import again, as_lost, nobody_is_told
 from ._outbox import Batch, Outbox
 from ._statistics import Counters
 
@@ -306,3 +306,7 @@ class Delivery(Generic[SendT]):
         """Send and accept nothing more: the transport is broken."""
         self.lost = error
         self.refuse(error)
+
+    def let_go(self) -> None:
+        """Drop the owner, once everything has stopped."""
+        self._on_loss = nobody_is_told

@@ -192,6 +192,8 @@ class Life(Generic[SendT, ReceiveT]):
         if self._share is not None:
             self._share.close()
         self.reader.let_go()
+        self.writer.let_go()
+        self._nursery = None
         if isinstance(self._error, ConnectionLostError):
             # Strangers cause these at will: what its frames hold would stay until the next
             # collection of cycles.

@@ -39,3 +39,10 @@ def again(error: Exception) -> Exception:
         return error
     fresh.__cause__ = error.__cause__
     return fresh.with_traceback(error.__traceback__)
+
+
+def nobody_is_told(*_: object) -> None:
+    """Take the place of a callback at the end, so that a connection is no cycle of references.
+
+    A cycle stays until the interpreter looks for cycles, and makes it look the more often.
+    """

@@ -25,7 +25,7 @@ from ._decoder import Decoder
 from ._inbox import Inbox, Item
 from ._intake import Intake
 from ._limits import ConnectionLimits
-from ._losses import as_lost
+from ._losses import as_lost, nobody_is_told
 from ._rate import TokenBucket
 from ._slot import Slot
 from ._statistics import Counters
@@ -373,7 +373,8 @@ class Reader(Generic[ReceiveT]):
         self.stop("the connection is lost")
 
     def let_go(self) -> None:
-        """Drop the bytes that nobody will decode any more, and the frames that the error holds."""
+        """Drop the bytes that nobody will decode any more, the owner, and the error's frames."""
+        self._on_eof = self._on_loss = nobody_is_told
         self.buffer.take_all()
         if self.error is not None:
             self.error = self.error.with_traceback(None)
