@@ -161,7 +161,8 @@ class Life(Generic[SendT, ReceiveT]):
                 else:
                     self.end(self._done)
                 await self._close_in_order()
-                self._cancel()  # A stream of somebody else's may not wake who waits for it.
+                if not (self.reader.done and self.writer.idle):
+                    self._cancel()  # A stream of somebody else's may not wake who waits for it.
         finally:
             # Where `aclose` has done all this, nothing is left to do.
             self._refuse()

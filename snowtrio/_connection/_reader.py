@@ -363,8 +363,9 @@ class Reader(Generic[ReceiveT]):
 
     def stop(self, reason: str) -> None:
         """Read no more: the receiver gets what has been decoded, then the end."""
-        self._scope.cancel(reason=reason)
-        self._give_up_place()
+        if not self.done:
+            self._scope.cancel(reason=reason)
+            self._give_up_place()
 
     def fail(self, error: Exception) -> None:
         """Read no more: the receiver gets what has been decoded, then `error`."""
