@@ -90,7 +90,7 @@ class SocketListener(Listener):
         # An accept that fails counts too: one that always fails must not keep the run loop.
         for _ in range(limit):
             try:
-                sock, _ = self.socket.accept()
+                sock, peer = self.socket.accept()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
@@ -99,7 +99,7 @@ class SocketListener(Listener):
                 if accepted:
                     break  # The error will be there again next time; these are here now.
                 raise
-            accepted.append(SocketTransport(sock))
+            accepted.append(SocketTransport(sock, peer))
         return accepted
 
     async def aclose(self) -> None:

@@ -24,21 +24,24 @@ class SocketTransport(Transport):
 
     Parameters:
         sock: a connected stream socket; it is made non-blocking.
+        peer: its peer's address, as the system gave it; asked for if not given.
     """
 
-    __slots__ = ("_local_address", "_notifier", "_on_readable", "socket")
+    __slots__ = ("_known_to_trio", "_local_address", "_notifier", "_on_readable", "socket")
 
     can_send_eof = True
     sends_nowait = True
     receives_nowait = True
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, peer: Address | bytes | None = None) -> None:
         sock.setblocking(False)
-        super().__init__(_name(sock.getpeername))
+        super().__init__(_name(sock.getpeername) if peer is None else _text(peer))
         self.socket = sock
         self._local_address: Address | None = None
         self._notifier: Notifier | None = None
         self._on_readable: Callable[[bool], None] | None = None
+        self._known_to_trio = False
+        """Whether Trio was ever asked to wait for it, and so has to be told that it closes."""
         if sock.family != getattr(socket, "AF_UNIX", None):
             # Frames leave joined already: waiting for more only adds delay.
             with contextlib.suppress(OSError):
@@ -53,6 +56,7 @@ class SocketTransport(Transport):
 
     async def receive_some(self, max_bytes: int) -> bytes:
         """Wait for the socket first: it is the checkpoint, and an idle socket is the usual case."""
+        self._known_to_trio = True
         while True:
             self._check_open()
             await trio.lowlevel.wait_readable(self.socket)
@@ -112,6 +116,7 @@ class SocketTransport(Transport):
             raise self._broken(error) from error
 
     async def _wait_writable(self) -> bool:
+        self._known_to_trio = True
         with trio.move_on_after(self.stall_timeout) as scope:
             await trio.lowlevel.wait_writable(self.socket)
         return not scope.cancelled_caught
@@ -119,6 +124,7 @@ class SocketTransport(Transport):
     async def wait_send_might_not_block(self) -> None:
         """Wait until the kernel has room."""
         self._check_open()
+        self._known_to_trio = True
         await trio.lowlevel.wait_writable(self.socket)
 
     async def send_eof(self) -> None:
@@ -139,7 +145,8 @@ class SocketTransport(Transport):
         """Close as `aclose` does, without a checkpoint."""
         if self.socket.fileno() != -1:
             self._local_address = self.local_address
-            trio.lowlevel.notify_closing(self.socket)
+            if self._known_to_trio:
+                trio.lowlevel.notify_closing(self.socket)
             on_readable = self._on_readable
             self.unwatch()
             if self._notifier is not None:
@@ -162,10 +169,13 @@ class SocketTransport(Transport):
 def _name(ask: Callable[[], Any]) -> Address | None:
     """Ask for an address; a peer that is gone already has none."""
     try:
-        address: Address | bytes = ask()
+        return _text(ask())
     except OSError:
         return None
-    # Abstract Unix addresses are bytes.
+
+
+def _text(address: Address | bytes) -> Address:
+    """Return an address without bytes, which those of abstract Unix sockets are."""
     return address if not isinstance(address, bytes) else address.decode(errors="surrogateescape")
 
 
