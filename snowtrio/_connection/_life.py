@@ -164,9 +164,9 @@ class Life(Generic[SendT, ReceiveT]):
                 if not (self.reader.done and self.writer.idle):
                     self._cancel()  # A stream of somebody else's may not wake who waits for it.
         finally:
-            # Where `aclose` has done all this, nothing is left to do.
-            self._refuse()
-            self.closing = True
+            if not self.closing:
+                self._refuse()
+                self.closing = True
             try:
                 await self._close_at_once()
             finally:

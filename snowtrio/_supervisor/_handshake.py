@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Generic, cast
 
 import attrs
@@ -92,15 +90,19 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
     ) -> Agreement[SendT, ReceiveT, ContextT]:
         if tls is None and not self._has_handshake:
             # There is nothing to wait for, and so nothing to cut.
-            with self._as_failure(stream):
+            try:
                 return self._agreement(cast("ContextT", None))
+            except Exception as error:
+                raise _failure(stream, error) from _reason(error)
         scope = trio.CancelScope(deadline=trio.current_time() + timeout)
         self._scopes.add(scope)
         if self._no_more:
             scope.cancel(reason="no more connections are taken")
         try:
-            with self._as_failure(stream), scope:
+            with scope:
                 return await self._shake_hands(stream, tls)
+        except Exception as error:
+            raise _failure(stream, error) from _reason(error)
         finally:
             self._scopes.discard(scope)
         await close_at_once(stream.transport)
@@ -110,17 +112,6 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
         raise HandshakeTimeoutError(
             f"the handshake with {peer} took longer than {timeout:g} seconds"
         )
-
-    @contextmanager
-    def _as_failure(self, stream: BufferedStream) -> Generator[None, None, None]:
-        try:
-            yield
-        except Exception as error:
-            reason: BaseException = error
-            if type(error) is trio.BrokenResourceError and error.__cause__ is not None:
-                reason = error.__cause__  # Trio wraps what TLS says in an error without words.
-            message = f"the handshake with {stream.peer_address} failed: {reason!r}"
-            raise HandshakeError(message) from reason
 
     async def _shake_hands(
         self, stream: BufferedStream, tls: TLS | None
@@ -134,6 +125,16 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
 
     def _agreement(self, context: ContextT) -> Agreement[SendT, ReceiveT, ContextT]:
         return Agreement(self._protocol.codec.start(self._side, context), context)
+
+
+def _failure(stream: BufferedStream, error: Exception) -> HandshakeError:
+    return HandshakeError(f"the handshake with {stream.peer_address} failed: {_reason(error)!r}")
+
+
+def _reason(error: Exception) -> BaseException:
+    if type(error) is trio.BrokenResourceError and error.__cause__ is not None:
+        return error.__cause__  # Trio wraps what TLS says in an error without words.
+    return error
 
 
 async def _let_it_read(transport: Transport, timeout: float) -> None:

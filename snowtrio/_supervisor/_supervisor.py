@@ -78,11 +78,12 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         self.limits = limits
         self.changed = trio.lowlevel.ParkingLot()
         """Whoever waits for a place, or for connections to leave, parks here."""
-        self.places = Places(limits, max_per_peer, self.changed.unpark_all)
+        self.places = Places(limits, max_per_peer, self._places_changed)
         self.members: dict[
             Connection[SendT, ReceiveT, ContextT], Member[SendT, ReceiveT, ContextT]
         ] = {}
         self._side = side
+        self._has_close = has_close(protocol)
         self._logger = logger
         self._propagate = propagate_errors
         self._budget = budget
@@ -99,6 +100,10 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         self.limits = self.places.limits = limits
         self.places.max_per_peer = max_per_peer
         self.changed.unpark_all()
+
+    def _places_changed(self) -> None:
+        if self.changed:  # Mostly nobody waits, and waking nobody takes Trio three calls.
+            self.changed.unpark_all()
 
     # Handshake and registration
 
@@ -203,7 +208,8 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
     ) -> None:
         unsent: deque[SendT] = deque(member.life.ending.unsent if member.life.ending else ())
         try:
-            await self._run_close_hook(member, failures)
+            if self._has_close:
+                await self._run_close_hook(member, failures)
             if rescue is not None:
                 self._forget(member)
                 await rescue(unsent)
@@ -213,8 +219,6 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
     async def _run_close_hook(
         self, member: Member[SendT, ReceiveT, ContextT], failures: list[Exception]
     ) -> None:
-        if not has_close(self.protocol):
-            return
         with trio.move_on_after(self.limits.hook_timeout, shield=True) as scope:
             try:
                 await self.protocol.close(member.connection)
