@@ -113,11 +113,13 @@ class Reader(Generic[ReceiveT]):
         self._waiting: trio.CancelScope | None = None
         self._nap: trio.CancelScope | None = None
         self._place: trio.CancelScope | None = None
-        self._missed: BaseException | None = None
+        self._missed: bytes | BaseException | None = None
         self._slot: Slot[bytes | BaseException | None] = Slot()
         self._left: Item[ReceiveT] | None = None
         self._scope = trio.CancelScope()
         self._closed = False
+        if transport.receives_nowait and not self._intake.limited and not buffer:
+            self.inbox.read = self._read_first
 
     # The task
 
@@ -144,12 +146,14 @@ class Reader(Generic[ReceiveT]):
 
     async def _read_all(self) -> None:
         try:
-            while (data := await self._next_bytes()) != b"":
+            data = self._first_bytes()
+            while data != b"":
                 if isinstance(data, BaseException):
                     raise data
                 if data:
                     self._took(data)
                 await self._deliver()
+                data = await self._next_bytes()
         except TruncatedError:
             if self.buffer or not self._decoder.coder.ends_itself:
                 raise
@@ -199,6 +203,16 @@ class Reader(Generic[ReceiveT]):
         if self.buffer:
             return self._read_unless_switched()
         return self._transport.receive_some(self._limits.receive_size)
+
+    def _first_bytes(self) -> bytes | BaseException | None:
+        """Return what is there as the task begins: a peer that asks and leaves is not watched."""
+        self.inbox.read = None
+        if self._intake.limited or self._scope.cancel_called:
+            return None
+        missed, self._missed = self._missed, None
+        if missed is not None:
+            return missed
+        return self._transport.receive_nowait(self._limits.receive_size)
 
     async def _read_unless_switched(self) -> bytes | None:
         """Wait for bytes; None where those that are there have become another codec's meanwhile."""
@@ -265,7 +279,20 @@ class Reader(Generic[ReceiveT]):
         elif isinstance(what, BaseException):
             self._missed = what  # The task has just woken up by itself.
 
-    # In the task's place: the receiver itself, where there are few sockets
+    # In the task's place: the receiver itself, before the task begins and where sockets are few
+
+    async def _read_first(self) -> Item[ReceiveT] | None:
+        """Read in the receiver's task what came with the connection; None where nothing did."""
+        self.inbox.read = None
+        try:
+            data = self._transport.receive_nowait(self._limits.receive_size)
+            if data:
+                self._took(data)
+                return self._next_item()
+            self._missed = data
+        except Exception as error:  # the task knows what to do with it
+            self._missed = error
+        return None
 
     async def _rest(self) -> bytes | BaseException | None:
         """Leave the reading to a receiver that comes for more, until it stays away."""
@@ -336,6 +363,7 @@ class Reader(Generic[ReceiveT]):
                 inbox.release()
             self._target = answering
             inbox.near = False  # The task reads from here on.
+            inbox.read = None
             self._leave()
             await inbox.take_batch()
         except trio.EndOfChannel:
