@@ -113,7 +113,7 @@ class Reader(Generic[ReceiveT]):
         self._waiting: trio.CancelScope | None = None
         self._nap: trio.CancelScope | None = None
         self._place: trio.CancelScope | None = None
-        self._missed: bytes | BaseException | None = None
+        self._missed: BaseException | None = None
         self._slot: Slot[bytes | BaseException | None] = Slot()
         self._left: Item[ReceiveT] | None = None
         self._scope = trio.CancelScope()
@@ -288,8 +288,7 @@ class Reader(Generic[ReceiveT]):
             data = self._transport.receive_nowait(self._limits.receive_size)
             if data:
                 self._took(data)
-                return self._next_item()
-            self._missed = data
+                return self._next_item()  # an end of input will be there for the task again
         except Exception as error:  # the task knows what to do with it
             self._missed = error
         return None

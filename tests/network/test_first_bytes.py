@@ -12,8 +12,17 @@ from typing import Any
 
 import pytest
 import trio
+from typing_extensions import override
 
-from snowtrio import Cause, Connection, LineCodec, RemoteProtocolError, Server, serve_listeners
+from snowtrio import (
+    Cause,
+    Connection,
+    LineCodec,
+    RemoteProtocolError,
+    Server,
+    Side,
+    serve_listeners,
+)
 from snowtrio._transport import open_tcp_listeners
 
 from ..serving import LIMIT, echo
@@ -121,19 +130,25 @@ async def test_nothing_is_read_after_stop_receiving() -> None:
 @HANDLERS
 @pytest.mark.parametrize("first", [b"", b"one\n"])
 async def test_connection_that_has_ended_is_freed_at_once(handler: Any, first: bytes) -> None:
-    """W24: what is left of a connection does not wait for a collection of cycles."""
-    seen: list[weakref.ref[Connection[bytes]]] = []
+    """W24: what is left of a connection, as its coder, waits for no collection of cycles."""
+    coders: list[weakref.ref[LineCodec]] = []
+
+    class Own(LineCodec):
+        @override
+        def start(self, side: Side, context: object) -> LineCodec:
+            coder = LineCodec()
+            coders.append(weakref.ref(coder))
+            return coder
+
     gc.collect()
     gc.disable()
     try:
-        async with called_on(handler, first) as (server, stream):
-            await until(lambda: server.connections or server.statistics().pool.ended)
-            seen.extend(weakref.ref(each) for each in server.connections)
+        async with called_on(handler, first, Own()) as (server, stream):
             await stream.send_all(b"two\n")
             assert await receive(stream, len(first) + 4) == first + b"two\n"
             await stream.aclose()
             await until(lambda: server.statistics().pool.ended)
-            await until(lambda: all(each() is None for each in seen))
+            await until(lambda: all(coder() is None for coder in coders))
     finally:
         gc.enable()
-    assert seen
+    assert len(coders) == 1
