@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
+from typing_extensions import Buffer
 
 from snowtrio import (
     Connection,
@@ -47,7 +48,7 @@ async def test_a_batch_of_nothing_is_not_encoded() -> None:
     """B1: a codec is asked for at least one message at a time."""
 
     class AtLeastOne(LineCodec):
-        def encode_batch(self, messages: Sequence[str | bytes]) -> bytes | None:
+        def encode_batch(self, messages: Sequence[Buffer]) -> bytes | None:
             assert messages
             return super().encode_batch(messages)
 
