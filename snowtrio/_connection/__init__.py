@@ -1,10 +1,11 @@
 """A connection: a nursery with a reader and a writer task, linked to its user by channels.
 
 ``_connection`` is what users see, ``_life`` runs it, ``_reader`` and ``_writer`` are its halves.
-In: ``_decoder`` makes batches of bytes, ``_inbox`` hands them to a receiver or ``_answering`` to a
-plain function, ``_intake`` says when reading has to pause. Out: ``_outbox`` is what the writer has
-to send, ``_delivery`` brings it to the kernel, ``_departures`` wakes one task for many writers.
-``_budget`` and ``_rate`` bound many connections together.
+In: ``_reading`` is what others do in the reader's place, ``_decoder`` makes batches of bytes,
+``_inbox`` hands them to a receiver or ``_answering`` to a plain function, ``_intake`` says when
+reading has to pause. Out: ``_outbox`` is what the writer has to send, ``_delivery`` brings it to
+the kernel, ``_departures`` wakes one task for many writers. ``_budget`` and ``_rate`` bound many
+connections together.
 """
 
 from ._budget import MemoryBudget, Share

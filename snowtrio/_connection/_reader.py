@@ -1,16 +1,13 @@
 """The reading half of a connection: bytes from the transport, batches to the receiver.
 
-One read, one decode, one hand-over: the batch is the unit. A socket among many is watched by the
-notifier, which calls `Reader.on_readable` when something has come: that reads, decodes and hands
-over on the spot while the task is parked. Whatever has to be waited for, a receiver that is away, a
-rate, the end of input, is left to the task; so is all reading where nothing watches.
+Mostly its task is parked, and others do its work (`_reading`). What has to be waited for is its
+own: a receiver that is away, a rate, the end of input; so is all reading where nothing watches.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import trio
 
@@ -21,61 +18,36 @@ from .._transport import Transport
 from ._answering import Answering
 from ._budget import Share
 from ._changes import Changes
-from ._decoder import Decoder
-from ._inbox import Inbox, Item
-from ._intake import Intake
 from ._limits import ConnectionLimits
 from ._losses import as_lost, nobody_is_told
 from ._rate import TokenBucket
-from ._slot import Slot
+from ._reading import Reading
 from ._statistics import Counters
 
 ReceiveT = TypeVar("ReceiveT")
 
-# How long a receiver may be busy with a batch, in seconds, before reading goes on without it.
-PATIENCE = 0.02
 
-
-class Reader(Generic[ReceiveT]):
+class Reader(Reading[ReceiveT]):
     """Reads, decodes and delivers, until the end of input.
 
     Parameters:
-        transport: where the bytes come from.
-        buffer: what the handshake left over.
-        coder: makes messages of bytes.
-        limits: the connection's.
-        counters: the connection's counts.
-        share: of the memory that all connections have together.
-        bucket: limits the rate of this peer.
         changes: where everybody waits who waits for anything about this connection.
         on_eof: called at the end of input.
         on_loss: called when the transport breaks.
+
+    The others are those of `Reading`.
     """
 
     __slots__ = (
         "_changes",
         "_closed",
-        "_counters",
-        "_decoder",
-        "_intake",
-        "_left",
-        "_limits",
-        "_missed",
-        "_nap",
         "_on_eof",
         "_on_loss",
-        "_place",
         "_scope",
-        "_slot",
-        "_target",
-        "_transport",
         "_waiting",
-        "buffer",
         "done",
         "eof",
         "error",
-        "inbox",
-        "on_progress",
     )
 
     def __init__(
@@ -92,34 +64,18 @@ class Reader(Generic[ReceiveT]):
         on_eof: Callable[[], None],
         on_loss: Callable[[Exception], None],
     ) -> None:
-        self.buffer = buffer
-        self.inbox: Inbox[ReceiveT] = Inbox()
+        super().__init__(transport, buffer, coder, limits, counters, share, bucket)
         self.error: Exception | None = None
         """What ended the input, None for a clean end."""
         self.eof = False
-        self.on_progress: Callable[[], None] | None = None
-        """Called when messages have come, where anybody wants to know."""
         self.done = False
         """Whether the task has ended."""
-        self._transport = transport
-        self._decoder: Decoder[ReceiveT] = Decoder(coder, buffer, limits.max_inbox_messages // 2)
-        self._target: Inbox[ReceiveT] | Answering[Any, ReceiveT] = self.inbox
-        self._limits = limits
-        self._counters = counters
-        self._intake = Intake(buffer, counters, share, bucket, limits.stall_timeout)
         self._on_eof = on_eof
         self._on_loss = on_loss
         self._changes = changes
         self._waiting: trio.CancelScope | None = None
-        self._nap: trio.CancelScope | None = None
-        self._place: trio.CancelScope | None = None
-        self._missed: BaseException | None = None
-        self._slot: Slot[bytes | BaseException | None] = Slot()
-        self._left: Item[ReceiveT] | None = None
         self._scope = trio.CancelScope()
         self._closed = False
-        if transport.receives_nowait and not self._intake.limited and not buffer:
-            self.inbox.read = self._read_first
 
     # The task
 
@@ -219,125 +175,6 @@ class Reader(Generic[ReceiveT]):
         with trio.CancelScope() as self._waiting:
             return await self._transport.receive_some(self._limits.receive_size)
         return None
-
-    def _took(self, data: bytes) -> None:
-        self._decoder.feed(data)
-        self._intake.took(len(data))
-        if self._intake.limited:
-            self._intake.settle()
-
-    def _next_item(self) -> Item[ReceiveT] | None:
-        item = self._decoder.next_batch()
-        if type(item) is list:
-            counters = self._counters
-            counters.batches_received += 1
-            counters.messages_received += len(item)
-            if self.on_progress is not None:
-                self.on_progress()
-        elif item is not None:
-            self._counters.messages_skipped += 1
-        return item
-
-    # In the task's place: called by the notifier
-
-    def on_readable(self, watched: bool) -> None:
-        """Read, decode and hand over what is there; leave to the task what has to wait."""
-        if self._slot.waiting is None:
-            return
-        try:
-            if not watched or (self._intake.limited and not self._intake.open):
-                self._leave()
-                return
-            data = self._transport.receive_nowait(self._limits.receive_size)
-            if not data:
-                self._leave(data)
-                return
-            self._took(data)
-            self._deliver_nowait()
-        except BaseException as error:  # the task knows what to do with it
-            self._leave(error)
-
-    def _deliver_nowait(self) -> None:
-        # The receiver may have ended the connection, so that nobody wants the rest.
-        while self._decoder.more and self._slot.waiting is not None:
-            item = self._next_item()
-            if item is not None and not self._target.put_nowait(item):
-                self._left = item
-                self._leave()
-                return
-        if self._intake.limited:
-            self._intake.settle()
-        if self.buffer.paused:
-            self._leave()
-
-    def _leave(self, what: bytes | BaseException | None = None) -> None:
-        """Have the task go on from here."""
-        if self._slot.waiting is not None:
-            self._transport.unwatch()
-            self._give_up_place()
-            self._slot.put(what)
-        elif isinstance(what, BaseException):
-            self._missed = what  # The task has just woken up by itself.
-
-    # In the task's place: the receiver itself, before the task begins and where sockets are few
-
-    async def _read_first(self) -> Item[ReceiveT] | None:
-        """Read in the receiver's task what came with the connection; None where nothing did."""
-        self.inbox.read = None
-        try:
-            data = self._transport.receive_nowait(self._limits.receive_size)
-            if data:
-                self._took(data)
-                return self._next_item()  # an end of input will be there for the task again
-        except Exception as error:  # the task knows what to do with it
-            self._missed = error
-        return None
-
-    async def _rest(self) -> bytes | BaseException | None:
-        """Leave the reading to a receiver that comes for more, until it stays away."""
-        self.inbox.read = self._read_in_place
-        deadline = trio.current_time() + PATIENCE
-        try:
-            while True:
-                with trio.CancelScope(deadline=deadline) as self._nap:
-                    return await self._slot.wait()
-                if self._place is None:
-                    self.inbox.near = False
-                    return self._missed
-                deadline = math.inf
-        finally:
-            self._give_up_place()
-
-    async def _read_in_place(self) -> Item[ReceiveT] | None:
-        """Read and decode in the receiver's task; None where it has to look what there is."""
-        with trio.CancelScope() as self._place:
-            try:
-                return await self._read_item()
-            except Exception as error:  # the task knows what to do with it
-                self._leave(error)
-            finally:
-                self._place = None
-                if self._nap is not None and self._nap.deadline == math.inf:
-                    self._nap.deadline = trio.current_time() + PATIENCE
-        return None
-
-    async def _read_item(self) -> Item[ReceiveT] | None:
-        item = None
-        while item is None and not self.buffer.paused:
-            data = await self._transport.receive_some(self._limits.receive_size)
-            if not data:
-                self._leave(data)
-                return None
-            self._took(data)
-            item = self._next_item()
-        if self._decoder.more or self.buffer.paused:
-            self._leave()
-        return item
-
-    def _give_up_place(self) -> None:
-        self.inbox.read = None
-        if self._place is not None:
-            self._place.cancel(reason="the connection's own task reads now")
 
     # From elsewhere
 
