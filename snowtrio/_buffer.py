@@ -81,6 +81,14 @@ class ReceiveBuffer:
         """Return everything and leave the buffer empty."""
         return self.take(len(self._data))
 
+    def cut(self, size: int) -> bytes:
+        """Return what stands behind the first `size` bytes and drop it; `append` puts it back."""
+        rest = _cut_out(self._data, size, len(self._data))
+        if rest:
+            self._data = self._data[:size]
+            self._searched = min(self._searched, size)
+        return rest
+
     def find(self, delimiter: bytes) -> int:
         """Return where `delimiter` first stands, or -1; no byte is searched twice."""
         if delimiter != self._needle:

@@ -91,9 +91,12 @@ class Codec(ABC, Generic[SendT_contra, ReceiveT_co]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        # What a base class does for many at once would pass the new `encode` by, and what it does
+        # for one alone the new `decode`.
         if "encode" in cls.__dict__ and "encode_batch" not in cls.__dict__:
-            # What a base class does for many at once would pass the new `encode` by.
             cls.encode_batch = Codec.encode_batch  # type: ignore[method-assign]
+        if "decode" in cls.__dict__ and "decode_one" not in cls.__dict__:
+            cls.decode_one = Codec.decode_one  # type: ignore[method-assign]
 
     @abstractmethod
     def decode(self, buffer: ReceiveBuffer) -> Iterable[ReceiveT_co]:
@@ -101,12 +104,28 @@ class Codec(ABC, Generic[SendT_contra, ReceiveT_co]):
 
         Mostly a generator, or a list, which is the caller's from then on. It is always run to its
         end before more bytes are added, though not always at once: with a full inbox the connection
-        resumes it later. Each message must have left the buffer by the time it is given.
+        resumes it later. Each message must have left the buffer by the time it is given, and be
+        given when its last byte is there.
 
         Raises:
             RemoteProtocolError: the connection ends; messages given before are still delivered.
             SkippedMessageError: something was thrown away and `decode` can be called again.
         """
+
+    def decode_one(self, buffer: ReceiveBuffer) -> Iterable[ReceiveT_co] | None:
+        """Take the first whole frame alone and leave everything behind it, or return None.
+
+        For `BufferedStream.receive_message`, since `decode` may take more than the first message it
+        gives. An empty list says that no frame is whole yet. None, the default, says that the coder
+        has no such way: then `decode` is shown the bytes one at a time, which comes to the same for
+        every coder that keeps the contract, and is slow for large messages. A subclass that
+        overrides `decode` alone does not inherit it.
+
+        Raises:
+            RemoteProtocolError: as `decode`.
+            SkippedMessageError: as `decode`.
+        """
+        return None
 
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[ReceiveT_co]:
         """Say what the bytes mean that are left at the end of input.

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import operator
 import ssl
+from typing import Any, TypeVar
 
 import trio
 
 from .._buffer import ReceiveBuffer
+from .._codec import Codec
 from .._errors import (
     IncompleteFrameError,
     LocalProtocolError,
     ReceiveTooLargeError,
     RemoteProtocolError,
+    TruncatedError,
 )
+from .._single_messages import SingleMessages
 from ._base import Address, Transport
 from ._guard import BusyGuard
 from ._tls import TLSTransport
@@ -21,9 +25,12 @@ from ._tls import TLSTransport
 RECEIVE_SIZE = 64 * 1024
 DEFAULT_MAX_SIZE = 64 * 1024
 
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT")
+
 
 class BufferedStream(trio.abc.HalfCloseableStream):
-    """A Trio stream that can look ahead and read to a mark.
+    """A Trio stream that can look ahead, read to a mark, and speak in messages.
 
     A handshake gets one; what it reads too much stays in the buffer, which the connection goes on
     with. All its waiting calls are checkpoints, and cancelling a read loses nothing: what came is
@@ -41,6 +48,7 @@ class BufferedStream(trio.abc.HalfCloseableStream):
         self._receiving = BusyGuard("another task is receiving from this stream")
         self._closed = False
         self._eof_sent = False
+        self._messages: SingleMessages[Any] | None = None
 
     @property
     def local_address(self) -> Address | None:
@@ -74,6 +82,7 @@ class BufferedStream(trio.abc.HalfCloseableStream):
             await self._open_checkpoint()
             if not self.buffer:
                 return await self.transport.receive_some(max_bytes or RECEIVE_SIZE)
+            self._messages = None
             return self.buffer.take(min(len(self.buffer), max_bytes or len(self.buffer)))
 
     async def peek(self, size: int) -> bytes:
@@ -97,11 +106,13 @@ class BufferedStream(trio.abc.HalfCloseableStream):
         Raises:
             ValueError: fewer are buffered.
         """
+        self._messages = None
         self.buffer.shift(size)
 
     async def receive_exactly(self, size: int) -> bytes:
         """Wait for `size` bytes and return them; raises as `peek` does."""
         await self.peek(size)
+        self._messages = None
         return self.buffer.take(size)
 
     async def receive_until(self, delimiter: bytes, *, max_size: int = DEFAULT_MAX_SIZE) -> bytes:
@@ -124,6 +135,7 @@ class BufferedStream(trio.abc.HalfCloseableStream):
                 await self._fill()
         if index > max_size:
             raise ReceiveTooLargeError(index, max_size)
+        self._messages = None
         taken = self.buffer.take(index)
         self.buffer.shift(len(delimiter))
         return taken
@@ -146,6 +158,51 @@ class BufferedStream(trio.abc.HalfCloseableStream):
             return self.buffer.take_all()
         return line.removesuffix(b"\r")
 
+    async def receive_message(self, codec: Codec[Any, ReceiveT]) -> ReceiveT:
+        """Return the next message of a codec, and leave all bytes behind it in the buffer.
+
+        They are there for the next call, with the same codec or another one, and at last for the
+        connection's own. Cancelled, it loses nothing: call it again with the same codec.
+
+        Parameters:
+            codec: a coder as it stands. Where the codec has state (its ``start`` returns a new
+                object), call ``codec.start(side, context)`` once and give what that returns to each
+                call. The connection's coder is another one and begins afresh, behind what was
+                taken here. A codec without a `Codec.decode_one` is shown the bytes one at a time:
+                good for logins, slow for messages of many kilobytes.
+
+        Raises:
+            trio.EndOfChannel: input ended between messages.
+            IncompleteFrameError: input ended inside one; its bytes are in the error.
+            RemoteProtocolError: the bytes break the codec's protocol.
+            SkippedMessageError: the codec threw a message away; call again for the next.
+        """
+        with self._receiving:
+            await self._open_checkpoint()
+            if self._messages is None or self._messages.codec is not codec:
+                self._messages = SingleMessages(codec, self.buffer)
+            messages: SingleMessages[ReceiveT] = self._messages
+            while not (taken := messages.take()):
+                if messages.more:
+                    await trio.lowlevel.checkpoint()
+                elif not await self._receive_for(codec):
+                    if taken := messages.take_at_eof():
+                        break
+                    raise trio.EndOfChannel("end of input")
+        return taken[0]
+
+    async def _receive_for(self, codec: Codec[Any, Any]) -> bool:
+        """Wait for more bytes; False at the end of input."""
+        try:
+            data = await self.transport.receive_some(RECEIVE_SIZE)
+        except TruncatedError:
+            if self.buffer or not codec.ends_itself:
+                raise
+            return False
+        if data:
+            self.buffer.append(data)
+        return bool(data)
+
     async def _fill(self) -> None:
         data = await self.transport.receive_some(RECEIVE_SIZE)
         if data:
@@ -160,12 +217,32 @@ class BufferedStream(trio.abc.HalfCloseableStream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Hand all of `data` to the kernel. Cancelled, it leaves an unknown part of it sent."""
         with self._sending:
-            await self._open_checkpoint()
-            if self._eof_sent:
-                raise trio.ClosedResourceError("this side has sent its end of input")
-            view = memoryview(data).cast("B")
-            while view:
-                view = view[await self.transport.send_some(view) :]
+            await self._ready_to_send()
+            await self._send(data)
+
+    async def send_message(self, codec: Codec[SendT, Any], message: SendT) -> None:
+        """Hand a message to the kernel. Cancelled, it leaves an unknown part of it sent.
+
+        Parameters:
+            codec: a coder as it stands, as for `receive_message`.
+            message: encoded when nothing can come between that and sending it.
+
+        Raises:
+            LocalProtocolError: the message cannot be encoded; nothing was sent.
+        """
+        with self._sending:
+            await self._ready_to_send()
+            await self._send(codec.encode(message))
+
+    async def _ready_to_send(self) -> None:
+        await self._open_checkpoint()
+        if self._eof_sent:
+            raise trio.ClosedResourceError("this side has sent its end of input")
+
+    async def _send(self, data: bytes | bytearray | memoryview) -> None:
+        view = memoryview(data).cast("B")
+        while view:
+            view = view[await self.transport.send_some(view) :]
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until `send_all` is likely to go at once."""

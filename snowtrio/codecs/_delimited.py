@@ -135,6 +135,15 @@ class Framing:
             return self._split(buffer.take_through_last(self.end))
         return self._decode_long(buffer)
 
+    def decode_one(self, buffer: ReceiveBuffer) -> list[bytes]:
+        """Take the first frame, if it is whole; nothing of one that is too large is taken."""
+        size = buffer.find(self.end)
+        if size == -1:
+            self._check_unfinished(buffer)
+            return []
+        self._check(buffer, size)
+        return self._split(buffer.take(size + len(self.end)))
+
     def _decode_long(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
         while (first := buffer.find(self.end)) != -1:
             last = buffer.peek(self._window).rfind(self.end)
@@ -142,6 +151,10 @@ class Framing:
                 self._check(buffer, first)
                 last = first
             yield from self._split(buffer.take(last + len(self.end)))
+        self._check_unfinished(buffer)
+
+    def _check_unfinished(self, buffer: ReceiveBuffer) -> None:
+        """Raise if a message that has come in part is too large already."""
         if (size := len(buffer) - self._slack) > self._limit:
             raise ReceiveTooLargeError(size, self._limit)
 
@@ -239,6 +252,10 @@ class Delimited(Codec[bytes, bytes]):
         """
         return self._framing.decode(buffer)
 
+    def decode_one(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Take the first frame, if it is whole; raises as `decode`."""
+        return self._framing.decode_one(buffer)
+
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
         """Deliver the last message without its end if that is wanted.
 
@@ -279,15 +296,32 @@ class Resyncing(Codec[bytes, bytes]):
 
     def decode(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
         """Take every whole frame, and drop what belongs to one that is too large."""
-        if self._skipping:
-            self._skipping = not self._framing.skip(buffer)
-        if self._skipping:
+        if self._still_skips(buffer):
             return
         try:
             yield from self._framing.decode(buffer)
         except ReceiveTooLargeError as error:
+            raise self._skip(buffer, error) from error
+
+    def decode_one(self, buffer: ReceiveBuffer) -> list[bytes]:
+        """Take the first frame, and drop what belongs to one that is too large."""
+        if self._still_skips(buffer):
+            return []
+        try:
+            return self._framing.decode_one(buffer)
+        except ReceiveTooLargeError as error:
+            raise self._skip(buffer, error) from error
+
+    def _still_skips(self, buffer: ReceiveBuffer) -> bool:
+        """Drop more of a frame that is too large; say whether its end is still to come."""
+        if self._skipping:
             self._skipping = not self._framing.skip(buffer)
-            raise SkippedMessageError(f"thrown away: {error}") from error
+        return self._skipping
+
+    def _skip(self, buffer: ReceiveBuffer, error: ReceiveTooLargeError) -> SkippedMessageError:
+        """Begin to drop a frame that is too large; return what to raise."""
+        self._skipping = not self._framing.skip(buffer)
+        return SkippedMessageError(f"thrown away: {error}")
 
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
         """Deliver the last message without its end if that is wanted."""

@@ -58,3 +58,7 @@ class FixedSizeCodec(Codec[bytes, bytes]):
         size = self.size
         data = buffer.take(len(buffer) - len(buffer) % size)
         return [data[start : start + size] for start in range(0, len(data), size)]
+
+    def decode_one(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Take the first message, if it is whole."""
+        return [buffer.take(self.size)] if len(buffer) >= self.size else []

@@ -104,6 +104,10 @@ class JSONLinesCodec(Codec[Any, Any]):
         """
         return map(self._parse, self._lines.decode(buffer))
 
+    def decode_one(self, buffer: ReceiveBuffer) -> Iterable[Any]:
+        """Take the first line, if it is whole; raises as `decode`."""
+        return map(self._parse, self._lines.decode_one(buffer))
+
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[Any]:
         """Deliver the last line without its newline if that is wanted.
 

@@ -150,3 +150,11 @@ class LengthPrefixCodec(Prefixed):
             start = end
         buffer.shift(start)
         return messages
+
+    @override
+    def _take_first(self, buffer: ReceiveBuffer) -> bytes:
+        width, offset = self.width, self.offset
+        size = int.from_bytes(buffer.peek(width, offset), self.byteorder) + self._added
+        before = buffer.take(offset)
+        buffer.shift(width)
+        return before + buffer.take(size - offset)

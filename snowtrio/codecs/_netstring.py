@@ -92,3 +92,11 @@ class NetstringCodec(Prefixed):
             start = comma + 1
         buffer.shift(start)
         return messages
+
+    @override
+    def _take_first(self, buffer: ReceiveBuffer) -> bytes:
+        digits = buffer.peek(self._digits + 1).partition(b":")[0]
+        buffer.shift(len(digits) + 1)
+        message = buffer.take(int(digits))
+        buffer.shift(1)
+        return message

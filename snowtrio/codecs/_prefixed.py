@@ -25,6 +25,10 @@ class Prefixed(Codec[bytes, bytes]):
         while self._is_whole(buffer):
             yield from self._take_whole(buffer)
 
+    def decode_one(self, buffer: ReceiveBuffer) -> list[bytes]:
+        """Take the first frame, if it is whole; raises as `decode`."""
+        return [self._take_first(buffer)] if self._is_whole(buffer) else []
+
     @abstractmethod
     def _is_whole(self, buffer: ReceiveBuffer) -> bool:
         """Say whether the first frame is here; raise if it breaks the protocol."""
@@ -32,3 +36,7 @@ class Prefixed(Codec[bytes, bytes]):
     @abstractmethod
     def _take_whole(self, buffer: ReceiveBuffer) -> list[bytes]:
         """Take the first frame, which is here, and all good ones behind it."""
+
+    @abstractmethod
+    def _take_first(self, buffer: ReceiveBuffer) -> bytes:
+        """Take the first frame, which is here, and no other."""

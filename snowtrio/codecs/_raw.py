@@ -50,6 +50,10 @@ class RawCodec(Codec[bytes, bytes]):
             return self._take_pieces(buffer)
         return (buffer.take_all(),) if buffer else ()
 
+    def decode_one(self, buffer: ReceiveBuffer) -> Iterable[bytes]:
+        """Take what is there, up to ``max_message_size``."""
+        return [buffer.take(min(len(buffer), self.max_message_size))] if buffer else []
+
     def _take_pieces(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
         while buffer:
             yield buffer.take(min(len(buffer), self.max_message_size))

@@ -10,6 +10,7 @@ from .._codec import Codec
 from .._errors import SkippedMessageError
 from .._side import Side
 from ._codec_check import Check, Receiver, brief, choose_cuts, choose_lags
+from ._single_check import SingleCheck
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT")
@@ -71,6 +72,8 @@ def check_codec(
     * A message is given as soon as its last byte is there, by one call of ``decode``, with nothing
       before that, and its bytes have left the buffer by then.
     * The end of input between frames is clean; inside a frame it is an error, or a message.
+    * Messages can be taken one at a time, as a handshake takes them: each leaves the bytes behind
+      it in the buffer, with a ``decode_one`` of the codec's own or without.
     * An empty buffer gives nothing.
     * Two coders started from the codec know nothing of each other.
     * ``encode_batch`` makes of messages what ``encode`` makes of them one by one, or returns None,
@@ -123,3 +126,4 @@ def check_codec(
             check.check_refused(refused)
         if too_large is not None:
             check.check_too_large(too_large)
+        SingleCheck(check).run(too_large)

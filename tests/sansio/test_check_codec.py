@@ -328,6 +328,87 @@ def test_shared_state_is_found_when_connections_are_not_at_the_same_byte() -> No
         check_codec(SharedSearch(), [b"hello", b"a", b"", b"world"])
 
 
+class TakesTwo(Pascal):
+    """Decodes ahead where one message is asked for."""
+
+    def decode_one(self, buffer: ReceiveBuffer) -> list[bytes]:
+        return list(self.decode(buffer))[:1]
+
+
+class TakesNone(Pascal):
+    """Waits for more than it needs."""
+
+    def decode_one(self, buffer: ReceiveBuffer) -> list[bytes]:
+        return next(([each] for each in super().decode(buffer) if buffer), [])
+
+
+class TakesAnother(Pascal):
+    """Agrees with itself about the sizes alone."""
+
+    def decode_one(self, buffer: ReceiveBuffer) -> list[bytes]:
+        return [next(iter(super().decode(buffer))).upper()] if buffer else []
+
+
+class TakesTooLarge(Pascal):
+    """Has no limit where one message is asked for."""
+
+    def decode_one(self, buffer: ReceiveBuffer) -> list[bytes]:
+        size = buffer.peek(1)[0] if buffer else 0
+        return [buffer.take(buffer.take(1)[0])] if len(buffer) > size else []
+
+
+@pytest.mark.parametrize(
+    ("codec", "problem"),
+    [
+        (TakesTwo(), "one at a time, delivered whole: after 50 bytes the messages taken end at"),
+        (TakesNone(), "one at a time, delivered whole: after 50 bytes the messages taken end at"),
+        (TakesAnother(), "one at a time, delivered whole: message 0 was b'hello', came b'HELLO'"),
+        (TakesTooLarge(), "one at a time, a frame that is too large: raised no Receive"),
+    ],
+    ids=name_codec,
+)
+def test_a_message_that_is_not_taken_alone_is_found(
+    codec: Codec[bytes, bytes], problem: str
+) -> None:
+    """S7: a handshake would lose what stands behind it."""
+    with pytest.raises(AssertionError, match=problem):
+        check_codec(codec, MESSAGES, too_large=b"\xc8" + bytes(200))
+
+
+class TakesOne(Pascal):
+    """Has a way to take one message alone."""
+
+    def decode_one(self, buffer: ReceiveBuffer) -> list[bytes]:
+        size = buffer.peek(1)[0] if buffer else 0
+        if size > self.limit:
+            raise ReceiveTooLargeError(size, self.limit)
+        return [buffer.take(buffer.take(1)[0])] if len(buffer) > size else []
+
+
+def test_a_good_way_to_take_one_message_passes() -> None:
+    """S7."""
+    check_codec(TakesOne(), MESSAGES, too_large=b"\xc8" + bytes(200))
+
+
+def test_a_subclass_with_its_own_decode_takes_one_message_by_it() -> None:
+    """S7: what its base class does for one alone would pass it by."""
+    assert Inherits().decode_one(ReceiveBuffer(b"\1x")) == [b"x"]
+    assert DecodesOtherwise().decode_one(ReceiveBuffer(b"\1x")) is None
+
+
+class Inherits(TakesOne):
+    """Changes nothing of it."""
+
+    limit = 40
+
+
+class DecodesOtherwise(TakesOne):
+    """Has a way of its own to decode."""
+
+    def decode(self, buffer: ReceiveBuffer) -> Iterator[bytes]:
+        return (message.upper() for message in super().decode(buffer))
+
+
 class KeepsTooLarge(Pascal):
     """Waits for the whole of a frame before it looks at its size."""
 
