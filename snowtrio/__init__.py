@@ -40,6 +40,7 @@ from ._errors import (
     RequestNotSentError,
     SendTooLargeError,
     SkippedMessageError,
+    SlowConsumerError,
     SnowtrioError,
     StalledError,
     TruncatedError,
@@ -69,6 +70,7 @@ from ._server import (
     serve_unix,
 )
 from ._side import Side
+from ._subscriber import Gap, Subscriber, SubscriberLimits, SubscriberStatistics
 from ._supervisor import (
     Drained,
     DrainReport,
@@ -126,6 +128,7 @@ __all__ = [
     "Ending",
     "Endpoint",
     "FixedSizeCodec",
+    "Gap",
     "HandshakeError",
     "HandshakeTimeoutError",
     "HostUnreachableError",
@@ -168,9 +171,13 @@ __all__ = [
     "Session",
     "Side",
     "SkippedMessageError",
+    "SlowConsumerError",
     "SnowtrioError",
     "StalledError",
     "StreamEndpoint",
+    "Subscriber",
+    "SubscriberLimits",
+    "SubscriberStatistics",
     "TCPEndpoint",
     "Transport",
     "TruncatedError",

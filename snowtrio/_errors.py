@@ -20,6 +20,7 @@ The tree, with the question that each branch answers::
     │   ├── RequestNotSentError       nothing of it left this process: it can be repeated
     │   └── RequestInDoubtError       the peer may have executed it
     ├── PoolBusyError                 more senders wait for a place than allowed
+    ├── SlowConsumerError             what a peer sent unasked is not taken fast enough
     └── ConnectError                  no connection could be made   (OSError, with its errno)
         ├── ConnectRefusedError       (ConnectionRefusedError)
         ├── HostUnreachableError
@@ -157,6 +158,10 @@ class RequestInDoubtError(RequestError):
 
     The peer may have executed it. Every other error of a request means that it has not.
     """
+
+
+class SlowConsumerError(SnowtrioError):
+    """As many messages wait for their consumer as are kept, and more came."""
 
 
 class ConnectError(SnowtrioError, OSError):

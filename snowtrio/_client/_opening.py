@@ -55,6 +55,8 @@ class Opening:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     tried: int = -1
     """The number of the latest attempt."""
+    final: bool = False
+    """Whether it has failed in a way that another attempt would only repeat."""
 
 
 class Opener(Generic[SendT, ReceiveT, ContextT]):
@@ -99,7 +101,8 @@ class Opener(Generic[SendT, ReceiveT, ContextT]):
             member = await self._round(opening.place, deadline, errors)
             if member is not None:
                 return member
-            if all(map(_is_final, errors[before:])):
+            opening.final = all(map(_is_final, errors[before:]))
+            if opening.final:
                 break
         raise self._sum_up(errors)
 
