@@ -34,6 +34,8 @@ ContextT = TypeVar("ContextT", default=None)
 
 logger = logging.getLogger("snowtrio.subscriber")
 
+_NOT_ENTERED = "use the subscriber within its async with block"
+
 
 class Subscriber(Generic[SendT, ReceiveT, ContextT]):
     """A subscription that outlives its connections.
@@ -300,14 +302,17 @@ class Subscriber(Generic[SendT, ReceiveT, ContextT]):
             Exception: what ended the subscriber for good, to each caller.
         """
         if self._nursery is None:
-            raise RuntimeError("use the subscriber within its async with block")
+            raise RuntimeError(_NOT_ENTERED)
         return await self._backlog.take()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ReceiveT | Gap:
-        return await self.receive()
+        # As `receive`, without a call in between: a coroutine less for each message.
+        if self._nursery is None:
+            raise RuntimeError(_NOT_ENTERED)
+        return await self._backlog.take()
 
     @property
     def connection(self) -> Connection[SendT, ReceiveT, ContextT] | None:

@@ -158,13 +158,15 @@ async def test_a_consumer_that_keeps_up_misses_nothing(
         async for message in messages:
             got.append(message)
 
-    async with trio.open_nursery() as nursery:
-        async with subscriber_of(peers, max_messages=5, when_slow=policy) as messages:
-            nursery.start_soon(consume, messages)
-            await wait_all_tasks_blocked()
-            await peers.say(0, b"".join(line + b"\n" for line in lines(0, 300)))
-            await wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
+    async with (
+        subscriber_of(peers, max_messages=5, when_slow=policy) as messages,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(consume, messages)
+        await wait_all_tasks_blocked()
+        await peers.say(0, b"".join(line + b"\n" for line in lines(0, 300)))
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
     assert got == lines(0, 300)
 
 

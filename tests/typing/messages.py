@@ -13,12 +13,14 @@ from snowtrio import (
     Codec,
     Connection,
     Ending,
+    Gap,
     JSONLinesCodec,
     LineCodec,
     Protocol,
     ReceiveBuffer,
     Server,
     Side,
+    Subscriber,
     open_tcp_connection,
     serve_tcp,
 )
@@ -110,6 +112,26 @@ async def pooled() -> None:
         await client.send(Question("x"))
         received = await client.receive()
         assert_type(received.message, Answer)
+
+
+async def subscribed() -> None:
+    """A subscriber gives messages of its protocol, and gaps."""
+
+    async def subscribe(connection: Connection[Question, Answer, str]) -> None:
+        await connection.send(Question("x"))
+
+    async with Subscriber(Named(), "127.0.0.1", 7000, subscribe=subscribe) as messages:
+        assert_type(await messages.receive(), Answer | Gap)
+        async for message in messages:
+            if not isinstance(message, Gap):
+                assert_type(message, Answer)
+
+
+async def shaking_hands(stream: BufferedStream) -> None:
+    """A handshake's messages have their codec's types."""
+    assert_type(await stream.receive_message(Questions()), Answer)
+    await stream.send_message(Questions(), Question("x"))
+    await stream.send_message(Questions(), Answer(1))  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
 
 
 async def served(nursery: trio.Nursery) -> None:
