@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import attrs
@@ -331,19 +331,34 @@ async def test_a_cancelled_call_loses_nothing(codec: Codec[bytes]) -> None:
     assert len([k async for k in every_suspension(strike)]) > 3
 
 
-async def test_bytes_taken_between_two_calls() -> None:
-    """S7: a call that was cancelled inside a message, and then the bytes as bytes."""
+async def shift(stream: BufferedStream) -> None:
+    stream.shift(4)
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        shift,
+        lambda stream: stream.receive_some(4),
+        lambda stream: stream.receive_exactly(4),
+        lambda stream: stream.receive_until(b"c"),
+    ],
+    ids=["shift", "some", "exactly", "until"],
+)
+async def test_bytes_taken_between_two_calls(
+    take: Callable[[BufferedStream], Awaitable[object]],
+) -> None:
+    """S7: a call that was cancelled inside a message, and then its bytes as bytes."""
     ours, theirs = memory_stream_pair()
     stream, codec = BufferedStream(as_transport(ours)), Pascal()
     await theirs.send_all(b"\5abc")
-    with trio.move_on_after(0):
-        await stream.receive_message(codec)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stream.receive_message, codec)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    assert await stream.receive_exactly(4) == b"\5abc"
     await theirs.send_all(b"\1x\1y\1z")
+    assert await stream.peek(10) == b"\5abc\1x\1y\1z"
+    await take(stream)
     assert await stream.receive_message(codec) == b"x"
     assert await stream.receive_message(codec) == b"y"
     assert stream.buffer.peek(9) == b"\1z"

@@ -161,6 +161,26 @@ async def test_it_comes_back(
     assert len(protocol.closed) == 2
 
 
+class Slow(Recording):
+    """Takes its time to note that a connection has ended."""
+
+    async def close(self, connection: Connection[bytes]) -> None:
+        await trio.sleep(3)
+        await super().close(connection)
+
+
+async def test_the_next_connection_comes_when_the_last_is_gone(autojump_clock: MockClock) -> None:
+    """S10: its hooks among it."""
+    peers, protocol = Peers(), Slow()
+    async with subscriber_of(peers, protocol=protocol) as messages:
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        await peers.streams[0].aclose()
+        await take(messages, 1)
+        assert len(protocol.closed) == 1
+        assert peers.attempts[1] - began >= 3
+
+
 async def test_pauses_grow_and_the_gap_counts_attempts(autojump_clock: MockClock) -> None:
     """S17: with jitter, to a bound; several breaks with nothing between them are one gap."""
     peers = Peers()
@@ -368,8 +388,8 @@ async def test_a_server_that_leaves_during_subscribe(autojump_clock: MockClock) 
 
 
 async def test_a_server_that_never_confirms(autojump_clock: MockClock) -> None:
-    """S9: is cut in time."""
-    peers = Peers()
+    """S9: is cut in time, though it does not even take what it is asked."""
+    peers = Peers(lockstep=True)
     async with subscriber_of(peers, subscribe=subscribe, subscribe_timeout=3.0) as messages:
         await wait_all_tasks_blocked()
         began = trio.current_time()
@@ -422,6 +442,22 @@ async def test_keepalive(autojump_clock: MockClock) -> None:
         assert isinstance(gap, Gap)
     assert [round(time - began) for time in times[:2]] == [5, 10]
     assert len(times) == 3
+
+
+async def test_keepalive_where_something_came(autojump_clock: MockClock) -> None:
+    """B4: is not called, though no message was whole."""
+
+    async def ping(connection: Connection[bytes]) -> None:
+        raise AssertionError("it was called")
+
+    peers = Peers()
+    async with subscriber_of(peers, silence_timeout=10.0, keepalive=ping) as messages:
+        await wait_all_tasks_blocked()
+        for _ in range(5):
+            await trio.sleep(4)
+            await peers.say(0, b"a")
+        await peers.say(0, b"\n")
+        assert await take(messages, 1) == [b"aaaaa"]
 
 
 async def test_keepalive_that_fails(autojump_clock: MockClock) -> None:

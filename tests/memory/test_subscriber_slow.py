@@ -191,6 +191,16 @@ async def test_several_consumers(autojump_clock: MockClock) -> None:
     assert sorted(got, key=str) == sorted(lines(0, 100), key=str)
 
 
+@pytest.mark.parametrize("policy", WhenSlow)
+async def test_nothing_is_kept_for_a_consumer_that_has_left(policy: WhenSlow) -> None:
+    """S23: what comes between that and the end of the connection is nobody's."""
+    backlog: Backlog[int] = Backlog(2, policy)
+    await backlog.put([1])
+    backlog.close()
+    await backlog.put([2])
+    assert backlog.waiting == 0
+
+
 STEPS = st.lists(st.one_of(st.integers(0, 6), st.just("gap"), st.just("take")), max_size=30)
 
 
