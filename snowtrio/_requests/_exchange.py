@@ -9,7 +9,7 @@ import trio
 from typing_extensions import TypeVar
 
 from .._connection import Connection, Ending
-from .._errors import ConnectionClosedError, ConnectionLostError, RemoteProtocolError
+from .._errors import ConnectionClosedError, RemoteProtocolError, SlowConsumerError
 from ._backlog import Backlog
 from ._calls import Call, WhenCancelled
 from ._correlation import Outstanding
@@ -176,7 +176,7 @@ class Exchange(Generic[ReceiveT]):
     def _push(self, message: ReceiveT) -> None:
         try:
             full = self.pushes.offer(message)
-        except ConnectionLostError as error:
+        except SlowConsumerError as error:
             self.give_up(error)
         else:
             if full is not None:

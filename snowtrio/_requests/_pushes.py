@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import trio
 
 from .._broadcast import WhenSlow
-from .._errors import ConnectionLostError
+from .._errors import SlowConsumerError
 from ._backlog import Backlog
 
 ReceiveT = TypeVar("ReceiveT")
@@ -80,7 +80,7 @@ class PushQueue(Pushes[ReceiveT]):
         """Take what came on a connection; return what to wait for before that is read again.
 
         Raises:
-            ConnectionLostError: the connection is to be cut.
+            SlowConsumerError: the connection is to be cut.
         """
         self._received += 1
         backlog, policy = self._backlog, self._when_slow
@@ -94,7 +94,7 @@ class PushQueue(Pushes[ReceiveT]):
             return None
         backlog.dropped += 1
         if policy is WhenSlow.DISCONNECT:
-            raise ConnectionLostError(f"nobody took {backlog.bound} messages that came unasked")
+            raise SlowConsumerError(f"nobody took {backlog.bound} messages that came unasked")
         return None
 
     def end(self) -> None:
