@@ -46,6 +46,7 @@ from ._errors import (
     TruncatedError,
 )
 from ._protocol import Protocol
+from ._replies import RequestHandler
 from ._requests import (
     ById,
     Correlation,
@@ -160,6 +161,7 @@ __all__ = [
     "Replies",
     "RequestClient",
     "RequestError",
+    "RequestHandler",
     "RequestInDoubtError",
     "RequestLimits",
     "RequestNotSentError",

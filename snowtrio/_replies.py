@@ -1,0 +1,243 @@
+"""A function called for each request, many of them at a time, and their replies in order.
+
+A request that is done before its turn leaves its reply in the line, and its task ends. Whoever has
+the turn sends the replies behind its own too, as far as they are there: so no task waits only to
+send, and what is ready together leaves together.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Generic, TypeAlias, cast
+
+import trio
+from typing_extensions import TypeVar
+
+from ._connection import Connection, writer_of
+from ._errors import SkippedMessageError
+from ._supervisor import open_plain_nursery
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT", default=SendT)
+ContextT = TypeVar("ContextT", default=None)
+
+RequestFunction: TypeAlias = Callable[
+    [Connection[SendT, ReceiveT, ContextT], ReceiveT],
+    Awaitable[SendT | None] | AsyncIterator[SendT],
+]
+SkippedFunction: TypeAlias = Callable[
+    [Connection[SendT, ReceiveT, ContextT], SkippedMessageError], SendT | None
+]
+
+logger = logging.getLogger("snowtrio.connection")
+
+
+class RequestHandler(Generic[SendT, ReceiveT, ContextT]):
+    """A handler that calls a function for each request and sends what comes of it.
+
+    ::
+
+        async def answer(connection, request):
+            return await look_up(request)
+
+        await serve_tcp(RequestHandler(answer), LineCodec(), 7000)
+
+    Each request of a connection has a task of its own, up to `max_concurrent` at a time. While so
+    many are under way nothing more is received, and what the peer goes on to send waits in the
+    kernel. Those that come together may begin in any order: where one request depends on what the
+    one before it has done, `max_concurrent` is 1. One object serves any number of connections.
+
+    The peer's end of input ends the receiving alone: what is under way finishes, and its replies
+    are sent. So it is with a drain, with ``connection.stop_receiving()``, by which a function ends
+    the conversation, and with bytes that break the protocol. A reset or a failed write cancels
+    everything that is under way, and so does what a function raises: it ends the connection as any
+    handler's error does, after the replies that were sent before it. Replies that waited for their
+    turn are lost then.
+
+    Parameters:
+        function: an ``async def function(connection, request)`` that returns the reply, or None to
+            send none; or an async generator function, each of whose items is sent as a reply of its
+            own. It runs in a copy of the context variables of the handler; with `max_concurrent`
+            1 in those themselves, with no task in between.
+        max_concurrent: requests of one connection that run, or are done and wait for their turn.
+            Default 16.
+        in_order: send the replies in the order of the requests, however the functions finish, as
+            protocols without ids need it. A generator's items are sent as they are made once its
+            turn has come, and until then it makes only the first. Otherwise all replies are sent as
+            they are ready, those of generators between the others.
+        on_skipped: a plain function called as ``on_skipped(connection, error)`` for what the codec
+            threw away; what it returns, if not None, is sent as that request's reply. Default: a
+            line in the log, at level ``DEBUG``.
+
+    Raises:
+        ValueError: `max_concurrent` is below 1.
+    """
+
+    def __init__(
+        self,
+        function: RequestFunction[SendT, ReceiveT, ContextT],
+        *,
+        max_concurrent: int = 16,
+        in_order: bool = True,
+        on_skipped: SkippedFunction[SendT, ReceiveT, ContextT] | None = None,
+    ) -> None:
+        if max_concurrent < 1:
+            raise ValueError(f"max_concurrent is at least 1, not {max_concurrent}")
+        self.function = function
+        self.max_concurrent = max_concurrent
+        self.in_order = in_order
+        self.on_skipped = on_skipped
+
+    async def __call__(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        """Serve one connection until its end of input, when all is answered.
+
+        Raises:
+            Exception: what a function raised, or what ended the receiving; a group where several
+                functions raised.
+        """
+        requests = _Requests(self, connection)
+        if self.max_concurrent == 1:
+            ended = await requests.receive_all(None)
+        else:
+            async with open_plain_nursery() as nursery:
+                ended = await requests.receive_all(nursery)
+        if ended is not None:
+            raise ended
+
+
+class _Turn(Generic[SendT]):
+    """A request's place in the line."""
+
+    __slots__ = ("_come", "done", "reply")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.reply: SendT | None = None
+        """What is still to be sent of it, once it is done."""
+        self._come: trio.Event | None = None
+
+    async def wait(self) -> None:
+        """Wait until it is the first in the line."""
+        self._come = trio.Event()
+        await self._come.wait()
+
+    def come(self) -> None:
+        """Note that it is the first in the line."""
+        if self._come is not None:
+            self._come.set()
+
+
+class _Requests(Generic[SendT, ReceiveT, ContextT]):
+    """The requests of one connection."""
+
+    def __init__(
+        self,
+        handler: RequestHandler[SendT, ReceiveT, ContextT],
+        connection: Connection[SendT, ReceiveT, ContextT],
+    ) -> None:
+        self._handler = handler
+        self._connection = connection
+        self._writer = writer_of(connection)
+        self._under_way = 0
+        self._line: deque[_Turn[SendT]] = deque()
+        """Those under way in the order in which they came, where that matters."""
+        self._room: trio.Event | None = None
+
+    async def receive_all(self, nursery: trio.Nursery | None) -> Exception | None:
+        """Receive requests and answer them, in the nursery if there is one.
+
+        Returns what ended the receiving, None for the end of input: what is under way finishes
+        first.
+        """
+        while True:
+            if self._under_way == self._handler.max_concurrent:
+                self._room = trio.Event()
+                await self._room.wait()
+            try:
+                request = await self._connection.receive()
+            except trio.EndOfChannel:
+                return None
+            except SkippedMessageError as error:
+                await self._answer_skipped(error, self._begin())
+                continue
+            except Exception as error:  # raised once what is under way is answered
+                return error
+            turn = self._begin()
+            if nursery is None:
+                await self._answer(request, turn)
+            else:
+                nursery.start_soon(self._answer, request, turn, name="snowtrio request")
+
+    def _begin(self) -> _Turn[SendT] | None:
+        self._under_way += 1
+        if not self._handler.in_order:
+            return None
+        turn = _Turn[SendT]()
+        self._line.append(turn)
+        return turn
+
+    async def _answer(self, request: ReceiveT, turn: _Turn[SendT] | None) -> None:
+        made = self._handler.function(self._connection, request)
+        reply: SendT | None = None
+        if isinstance(made, Awaitable):
+            reply = await made
+        elif isinstance(made, AsyncIterator):  # pyright: ignore[reportUnnecessaryIsInstance]
+            await self._send_stream(made, turn)
+        else:
+            raise TypeError(f"{self._handler.function!r} returned {made!r}: declare it async def")
+        await self._finish(turn, reply)
+
+    async def _answer_skipped(self, error: SkippedMessageError, turn: _Turn[SendT] | None) -> None:
+        reply: SendT | None = None
+        if self._handler.on_skipped is not None:
+            reply = self._handler.on_skipped(self._connection, error)
+        else:
+            logger.debug("skipped a message: %s", error)
+        await self._finish(turn, reply)
+
+    async def _send_stream(self, stream: AsyncIterator[SendT], turn: _Turn[SendT] | None) -> None:
+        try:
+            async for item in stream:
+                if turn is not None and self._line[0] is not turn:
+                    await turn.wait()
+                await self._send(item)
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await cast("AsyncGenerator[SendT, None]", stream).aclose()
+
+    async def _finish(self, turn: _Turn[SendT] | None, reply: SendT | None) -> None:
+        """Send a request's reply, when its turn comes, and those behind it that are done."""
+        if turn is None:
+            await self._send_last(reply)
+            return
+        line = self._line
+        turn.done, turn.reply = True, reply
+        if line[0] is not turn:
+            return
+        while line and line[0].done:
+            # It stays the first until its reply is accepted, so that nobody else sends meanwhile.
+            await self._send_last(line[0].reply)
+            line.popleft()
+        if line:
+            line[0].come()
+
+    async def _send_last(self, reply: SendT | None) -> None:
+        """Send what is left of a request, and let another one begin."""
+        if reply is not None:
+            await self._send(reply)
+        self._under_way -= 1
+        if self._room is not None:
+            self._room.set()
+
+    async def _send(self, reply: SendT) -> None:
+        """Send a reply: at once if it is the last that may come, otherwise with those that do.
+
+        What gathers leaves in the next pass of the run loop at the latest.
+        """
+        if self._under_way == 1:
+            await self._connection.send(reply)
+        elif not self._writer.accept(reply, answering=True):
+            await self._writer.wait_for_room()
+            self._writer.accept_in_turn(reply)
