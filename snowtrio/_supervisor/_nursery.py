@@ -14,14 +14,18 @@ import trio
 
 @asynccontextmanager
 async def open_plain_nursery() -> AsyncGenerator[trio.Nursery, None]:
-    """Open a nursery; a single exception is raised without a group around it."""
-    only: BaseException | None = None
+    """Open a nursery; a single exception is raised without a group around it.
+
+    What fails while the nursery is cancelled is raised in the place of the cancellation, as in a
+    single task.
+    """
+    failed: BaseExceptionGroup[BaseException] | None = None
     try:
         async with trio.open_nursery() as nursery:
             yield nursery
     except BaseExceptionGroup as group:
-        only, *others = group.exceptions
-        if others:
+        failed = group.split(trio.Cancelled)[1]
+        if failed is None:
             raise
-    if only is not None:
-        raise only
+    if failed is not None:
+        raise failed.exceptions[0] if len(failed.exceptions) == 1 else failed
