@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Generic, TypeAlias, cast
 
 import trio
@@ -97,14 +98,37 @@ class RequestHandler(Generic[SendT, ReceiveT, ContextT]):
             Exception: what a function raised, or what ended the receiving; a group where several
                 functions raised.
         """
-        requests = _Requests(self, connection)
         if self.max_concurrent == 1:
-            ended = await requests.receive_all(None)
+            await self._answer_one_by_one(connection)
         else:
-            async with open_plain_nursery() as nursery:
-                ended = await requests.receive_all(nursery)
-        if ended is not None:
-            raise ended
+            await _Requests(self, connection).answer_all()
+
+    def answer_skipped(
+        self, connection: Connection[SendT, ReceiveT, ContextT], error: SkippedMessageError
+    ) -> SendT | None:
+        """Return the reply to something that the codec threw away, None for none."""
+        if self.on_skipped is not None:
+            return self.on_skipped(connection, error)
+        logger.debug("skipped a message: %s", error)
+        return None
+
+    async def _answer_one_by_one(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        while True:
+            try:
+                request = await connection.receive()
+            except trio.EndOfChannel:
+                return
+            except SkippedMessageError as error:
+                reply = self.answer_skipped(connection, error)
+            else:
+                made = self.function(connection, request)
+                if isinstance(made, Awaitable):
+                    reply = await made
+                else:
+                    reply = None
+                    await _send_items(made, connection.send)
+            if reply is not None:
+                await connection.send(reply)
 
 
 class _Turn(Generic[SendT]):
@@ -145,30 +169,33 @@ class _Requests(Generic[SendT, ReceiveT, ContextT]):
         """Those under way in the order in which they came, where that matters."""
         self._room: trio.Event | None = None
 
-    async def receive_all(self, nursery: trio.Nursery | None) -> Exception | None:
-        """Receive requests and answer them, in the nursery if there is one.
+    async def answer_all(self) -> None:
+        """Receive requests and answer them until the end of input."""
+        async with open_plain_nursery() as nursery:
+            ended = await self._receive_all(nursery)
+        if ended is not None:
+            raise ended
 
-        Returns what ended the receiving, None for the end of input: what is under way finishes
-        first.
+    async def _receive_all(self, nursery: trio.Nursery) -> Exception | None:
+        """Receive requests and start a task for each; return what ended that, None for the end.
+
+        It is raised when what is under way has been answered.
         """
+        connection, handler = self._connection, self._handler
         while True:
-            if self._under_way == self._handler.max_concurrent:
+            if self._under_way == handler.max_concurrent:
                 self._room = trio.Event()
                 await self._room.wait()
             try:
-                request = await self._connection.receive()
+                request = await connection.receive()
             except trio.EndOfChannel:
                 return None
             except SkippedMessageError as error:
-                await self._answer_skipped(error, self._begin())
-                continue
-            except Exception as error:  # raised once what is under way is answered
+                await self._finish(self._begin(), handler.answer_skipped(connection, error))
+            except Exception as error:
                 return error
-            turn = self._begin()
-            if nursery is None:
-                await self._answer(request, turn)
             else:
-                nursery.start_soon(self._answer, request, turn, name="snowtrio request")
+                nursery.start_soon(self._answer, request, self._begin(), name="snowtrio request")
 
     def _begin(self) -> _Turn[SendT] | None:
         self._under_way += 1
@@ -180,64 +207,66 @@ class _Requests(Generic[SendT, ReceiveT, ContextT]):
 
     async def _answer(self, request: ReceiveT, turn: _Turn[SendT] | None) -> None:
         made = self._handler.function(self._connection, request)
-        reply: SendT | None = None
         if isinstance(made, Awaitable):
             reply = await made
-        elif isinstance(made, AsyncIterator):  # pyright: ignore[reportUnnecessaryIsInstance]
-            await self._send_stream(made, turn)
         else:
-            raise TypeError(f"{self._handler.function!r} returned {made!r}: declare it async def")
+            reply = None
+            await _send_items(made, partial(self._send_in_turn, turn))
         await self._finish(turn, reply)
-
-    async def _answer_skipped(self, error: SkippedMessageError, turn: _Turn[SendT] | None) -> None:
-        reply: SendT | None = None
-        if self._handler.on_skipped is not None:
-            reply = self._handler.on_skipped(self._connection, error)
-        else:
-            logger.debug("skipped a message: %s", error)
-        await self._finish(turn, reply)
-
-    async def _send_stream(self, stream: AsyncIterator[SendT], turn: _Turn[SendT] | None) -> None:
-        try:
-            async for item in stream:
-                if turn is not None and self._line[0] is not turn:
-                    await turn.wait()
-                await self._send(item)
-        finally:
-            if isinstance(stream, AsyncGenerator):
-                await cast("AsyncGenerator[SendT, None]", stream).aclose()
 
     async def _finish(self, turn: _Turn[SendT] | None, reply: SendT | None) -> None:
         """Send a request's reply, when its turn comes, and those behind it that are done."""
         if turn is None:
-            await self._send_last(reply)
+            if reply is not None and not self._accept(reply):
+                await self._accept_later(reply)
+            self._leave()
             return
-        line = self._line
         turn.done, turn.reply = True, reply
+        line = self._line
         if line[0] is not turn:
             return
+        # The first stays there until its reply is accepted, so that nobody else sends meanwhile.
         while line and line[0].done:
-            # It stays the first until its reply is accepted, so that nobody else sends meanwhile.
-            await self._send_last(line[0].reply)
+            reply = line[0].reply
+            if reply is not None and not self._accept(reply):
+                await self._accept_later(reply)
             line.popleft()
+            self._leave()
         if line:
             line[0].come()
 
-    async def _send_last(self, reply: SendT | None) -> None:
-        """Send what is left of a request, and let another one begin."""
-        if reply is not None:
-            await self._send(reply)
+    async def _send_in_turn(self, turn: _Turn[SendT] | None, item: SendT) -> None:
+        if turn is not None and self._line[0] is not turn:
+            await turn.wait()
+        if not self._accept(item):
+            await self._accept_later(item)
+
+    def _accept(self, reply: SendT) -> bool:
+        """Send a reply if there is room for it; say whether there was.
+
+        With others under way it gathers, and leaves with those that are ready by the next pass of
+        the run loop. The last one takes along what has gathered.
+        """
+        return self._writer.accept(reply, answering=self._under_way > 1)
+
+    async def _accept_later(self, reply: SendT) -> None:
+        await self._writer.wait_for_room()
+        self._writer.accept_in_turn(reply)
+
+    def _leave(self) -> None:
+        """Note that a request is done with, and let another one begin."""
         self._under_way -= 1
         if self._room is not None:
             self._room.set()
 
-    async def _send(self, reply: SendT) -> None:
-        """Send a reply: at once if it is the last that may come, otherwise with those that do.
 
-        What gathers leaves in the next pass of the run loop at the latest.
-        """
-        if self._under_way == 1:
-            await self._connection.send(reply)
-        elif not self._writer.accept(reply, answering=True):
-            await self._writer.wait_for_room()
-            self._writer.accept_in_turn(reply)
+async def _send_items(made: AsyncIterator[SendT], send: Callable[[SendT], Awaitable[None]]) -> None:
+    """Send what a request's function makes, one by one."""
+    if not isinstance(made, AsyncIterator):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a function for requests returned {made!r}: declare it async def")
+    try:
+        async for item in made:
+            await send(item)
+    finally:
+        if isinstance(made, AsyncGenerator):
+            await cast("AsyncGenerator[SendT, None]", made).aclose()
