@@ -201,7 +201,7 @@ class _Requests(Generic[SendT, ReceiveT, ContextT]):
         self._under_way += 1
         if not self._handler.in_order:
             return None
-        turn = _Turn[SendT]()
+        turn: _Turn[SendT] = _Turn()  # Subscripted in the call it would take 5 µs.
         self._line.append(turn)
         return turn
 
