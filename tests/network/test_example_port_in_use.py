@@ -10,7 +10,9 @@ import pytest
 from .examples import EXAMPLES, run_program
 
 
-@pytest.mark.parametrize("name", ["echo_server", "line_server", "chat_server", "redis_server"])
+@pytest.mark.parametrize(
+    "name", ["echo_server", "line_server", "chat_server", "redis_server", "jsonrpc_server"]
+)
 async def test_a_port_in_use_is_told_in_one_line(name: str) -> None:
     """P1: with the address, and without a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
