@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import assert_type
 
 import attrs
@@ -18,6 +19,7 @@ from snowtrio import (
     LineCodec,
     Protocol,
     ReceiveBuffer,
+    RequestHandler,
     Server,
     Side,
     Subscriber,
@@ -148,6 +150,28 @@ async def served(nursery: trio.Nursery) -> None:
     await serve_tcp(wants_bytes, Questions(), 0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     server = Server(wants_bytes, LineCodec())
     assert_type(server, Server[bytes, bytes, None])
+
+
+async def answered() -> None:
+    """A function for requests decides what its handler fits."""
+
+    async def reply(connection: Connection[bytes], request: bytes) -> bytes | None:
+        return request or None
+
+    async def replies(
+        connection: Connection[Answer, Question, str], request: Question
+    ) -> AsyncIterator[Answer]:
+        assert_type(connection.context, str)
+        yield Answer(len(request.text))
+
+    def plain(connection: Connection[bytes], request: bytes) -> bytes:
+        return request
+
+    assert_type(RequestHandler(reply), RequestHandler[bytes, bytes, None])
+    assert_type(RequestHandler(replies), RequestHandler[Answer, Question, str])
+    await serve_tcp(RequestHandler(reply, in_order=False), LineCodec(), 0)
+    await serve_tcp(RequestHandler(reply), Questions(), 0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    RequestHandler(plain)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def codecs() -> None:
