@@ -242,6 +242,9 @@ async def test_a_slow_request_holds_up_no_other() -> None:
         answered = [json.loads(await peer.line())["id"] for _ in asked]
         assert sorted(answered) == list(range(50))
         reset(stream)
+        async with connected(example) as other:
+            # When this one is answered, the server has seen the reset before it.
+            assert await ask(other, PING) == PONG
         await example.stop()
         assert example.read_errors() == ""
 
