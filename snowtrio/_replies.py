@@ -103,15 +103,6 @@ class RequestHandler(Generic[SendT, ReceiveT, ContextT]):
         else:
             await _Requests(self, connection).answer_all()
 
-    def answer_skipped(
-        self, connection: Connection[SendT, ReceiveT, ContextT], error: SkippedMessageError
-    ) -> SendT | None:
-        """Return the reply to something that the codec threw away, None for none."""
-        if self.on_skipped is not None:
-            return self.on_skipped(connection, error)
-        logger.debug("skipped a message: %s", error)
-        return None
-
     async def _answer_one_by_one(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
         while True:
             try:
@@ -119,7 +110,7 @@ class RequestHandler(Generic[SendT, ReceiveT, ContextT]):
             except trio.EndOfChannel:
                 return
             except SkippedMessageError as error:
-                reply = self.answer_skipped(connection, error)
+                reply = _reply_to_skipped(self, connection, error)
             else:
                 made = self.function(connection, request)
                 if isinstance(made, Awaitable):
@@ -191,7 +182,8 @@ class _Requests(Generic[SendT, ReceiveT, ContextT]):
             except trio.EndOfChannel:
                 return None
             except SkippedMessageError as error:
-                await self._finish(self._begin(), handler.answer_skipped(connection, error))
+                reply = _reply_to_skipped(handler, connection, error)
+                await self._finish(self._begin(), reply)
             except Exception as error:
                 return error
             else:
@@ -258,6 +250,17 @@ class _Requests(Generic[SendT, ReceiveT, ContextT]):
         self._under_way -= 1
         if self._room is not None:
             self._room.set()
+
+
+def _reply_to_skipped(
+    handler: RequestHandler[SendT, ReceiveT, ContextT],
+    connection: Connection[SendT, ReceiveT, ContextT],
+    error: SkippedMessageError,
+) -> SendT | None:
+    if handler.on_skipped is not None:
+        return handler.on_skipped(connection, error)
+    logger.debug("skipped a message: %s", error)
+    return None
 
 
 async def _send_items(made: AsyncIterator[SendT], send: Callable[[SendT], Awaitable[None]]) -> None:
