@@ -66,20 +66,65 @@ async def read_exactly(stream: trio.SocketStream, size: int) -> bytes:
 async def running_redis(folder: Path) -> AsyncIterator[str]:
     """Run a real Redis on a Unix socket, whose path it gives."""
     path = str(folder / "redis.sock")
-    command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", ""]
-    command += ["--appendonly", "no", "--dir", str(folder)]
-    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    async with process.stdout:
+    server = RedisServer(folder, "--port", "0", "--unixsocket", path, "--appendonly", "no")
+    async with server.running():
+        yield path
+
+
+class RedisServer:
+    """A real Redis that can be killed, and started again with what it has written.
+
+    Parameters:
+        folder: where it writes.
+        options: its command line.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._command = ["redis-server", "--save", "", "--dir", str(folder), *options]
+        self._process: trio.Process | None = None
+
+    @property
+    def process(self) -> trio.Process:
+        assert self._process is not None
+        return self._process
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         try:
-            said = b""
-            with trio.fail_after(TIMEOUT):
-                while b"eady to accept connections" not in said:
-                    data = await process.stdout.receive_some()
-                    assert data, said.decode()
-                    said += data
-            yield path
+            await self.start()
+            yield
         finally:
-            process.kill()
             with trio.CancelScope(shield=True):
-                await process.wait()
+                await self.kill()
+
+    async def start(self) -> None:
+        """Start it, and wait until it has read what it has written and takes connections."""
+        process = await trio.lowlevel.open_process(self._command, stdout=subprocess.PIPE)
+        self._process = process
+        assert process.stdout is not None
+        said = b""
+        with trio.fail_after(TIMEOUT):
+            while b"eady to accept connections" not in said:
+                data = await process.stdout.receive_some()
+                assert data, said.decode()
+                said += data
+
+    async def kill(self) -> None:
+        """Kill it, if it runs."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            await process.wait()
+            assert process.stdout is not None
+            await process.stdout.aclose()
+
+
+@contextlib.asynccontextmanager
+async def redis_on_a_port(folder: Path, *options: str) -> AsyncIterator[tuple[RedisServer, int]]:
+    """Run a real Redis on a free port of this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    options = ("--bind", "127.0.0.1", "--port", str(port), *options)
+    server = RedisServer(folder, *options)
+    async with server.running():
+        yield server, port
