@@ -57,6 +57,8 @@ GOALS = (
     compare("broadcast-1", "snowtrio", "asyncio-streams", 0.5, 0.3),
     compare("broadcast-16", "snowtrio", "asyncio-streams", 0.5, 0.3),
     compare("connects", "snowtrio", "asyncio-streams", 1.0, 0.8),
+    compare("requests-1000", "snowtrio", "redis-py", 0.5, 0.15),
+    compare("requests-1000", "snowtrio", "redis-py-hiredis", 0.5, 0.15),
     Goal(scenario="memory", goal=18.0, stretch=12.0),
 )
 

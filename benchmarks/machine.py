@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-LIBRARIES = ("snowtrio", "trio", "anyio", "uvloop", "twisted")
+LIBRARIES = ("snowtrio", "trio", "anyio", "uvloop", "twisted", "redis", "hiredis")
 
 
 def cores() -> tuple[int, int]:

@@ -47,6 +47,13 @@ CLIENTS = {
 }
 """The measured clients, in ``clients/``, under the names of the servers that they belong to."""
 
+REDIS_CLIENTS = {
+    "snowtrio": Entry("snowtrio_redis"),
+    "redis-py": Entry("redis_asyncio", needs="redis"),
+    "redis-py-hiredis": Entry("redis_asyncio", "hiredis", needs="hiredis"),
+}
+"""The measured clients of Redis."""
+
 PROGRAMS = ("redis-server",)
 """Servers that are programs of their own."""
 
@@ -55,7 +62,8 @@ def is_installed(name: str) -> bool:
     """Whether a server's library is here."""
     if name in PROGRAMS:
         return shutil.which(name) is not None
-    return importlib.util.find_spec(SERVERS[name].needs) is not None
+    entry = SERVERS.get(name) or REDIS_CLIENTS[name]
+    return importlib.util.find_spec(entry.needs) is not None
 
 
 def cheapest_echo() -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 import attrs
-from measure import broadcast, connects, echo, memory, pool, redis
+import roster
+from measure import broadcast, connects, echo, memory, pool, redis, requests
 from measure.settings import Figures, Settings
 
 OURS = ("snowtrio", "snowtrio-batches", "snowtrio-function")
@@ -118,6 +119,19 @@ def key_value(command: str, pipeline: int) -> Scenario:
     )
 
 
+def of_redis(tasks: int) -> Scenario:
+    """Return many tasks of a client of Redis that share a few connections."""
+    return Scenario(
+        name=f"requests-{tasks}",
+        title=f"client of Redis, {many(tasks, 'task')} x 100 GETs, 4 connections",
+        unit="client's CPU µs a request",
+        servers=tuple(roster.REDIS_CLIENTS),
+        measure=partial(requests.measure, tasks=tasks),
+        needs="redis-server",
+        most_rounds=3,
+    )
+
+
 EVERYBODY = (*OURS, *STREAMS, *CALLBACKS)
 # With one message in flight there is nothing to join.
 THOSE_THAT_DIFFER = tuple(server for server in EVERYBODY if server != "uvloop-joined")
@@ -150,6 +164,7 @@ SCENARIOS = (
     *(from_a_pool(tasks) for tasks in (1, 100, 1000)),
     *(broadcasting(in_flight) for in_flight in (1, 16)),
     *(key_value(command, pipeline) for pipeline in (1, 16) for command in ("set", "get")),
+    of_redis(1000),
     Scenario(
         name="memory",
         title="memory of an idle connection, before it has spoken and after a line",

@@ -47,6 +47,7 @@ def parse_arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--pid", type=int, required=True, help="the server's")
     parser.add_argument("--tasks", type=int, default=100)
+    parser.add_argument("--gets", type=int, default=100, help="of each task, where time is free")
     parser.add_argument("--seconds", type=float, default=1.0)
     profiles.listen()
     return parser.parse_args()

@@ -78,7 +78,7 @@ def serving(server: str, workload: str, *arguments: object, core: int) -> Iterat
         yield Running(child.pid, int(port))
 
 
-def run_load(command: list[str], core: int) -> str:
+def run_load(command: list[str], core: int, patience: float = PATIENCE) -> str:
     """Run a program on its core, to its end; return what it printed."""
     with machine.on_core(core):
         child = subprocess.Popen(
@@ -86,7 +86,7 @@ def run_load(command: list[str], core: int) -> str:
         )
     with child:
         try:
-            printed, errors = child.communicate(timeout=PATIENCE)
+            printed, errors = child.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             raise MeasurementError("the load hangs") from None
         finally:
@@ -96,7 +96,7 @@ def run_load(command: list[str], core: int) -> str:
     return printed
 
 
-def run_reporting(command: list[str], core: int) -> Figures:
+def run_reporting(command: list[str], core: int, patience: float = PATIENCE) -> Figures:
     """Run a program that prints its figures as its last line."""
-    figures: Figures = json.loads(run_load(command, core).splitlines()[-1])
+    figures: Figures = json.loads(run_load(command, core, patience).splitlines()[-1])
     return figures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .examples import run_program
+from .examples import needs_program, run_program
 
 RUN = str(Path(__file__).parents[2] / "benchmarks" / "run.py")
 SCENARIOS = ["tls-64x64", "pool-100"]
@@ -45,6 +45,18 @@ def check_tables(shown: str) -> None:
         assert tables.count(f"  {server} ") == len(SCENARIOS)
     assert "tls-64x64" in goals
     assert "asyncio-streams" in goals
+
+
+@needs_program("redis-server")
+async def test_a_client_of_redis_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, RUN, "--only", "requests-1000", "--servers", "snowtrio"]
+    command += ["--rounds", "1", "--seconds", "0.03", "--json", str(file)]
+    done = await run_program(*command)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    (scenario,) = json.loads(file.read_text())["scenarios"].values()
+    (figures,) = scenario["servers"]["snowtrio"]["rounds"]
+    assert figures["units"] == 4000  # Each task's.
 
 
 async def test_a_scenario_that_is_not_there_is_one_line() -> None:
