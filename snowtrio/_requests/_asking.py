@@ -25,6 +25,16 @@ class Replies(AsyncIterator[ReceiveT], Generic[ReceiveT]):
     def __init__(self, call: StreamCall[Any, ReceiveT]) -> None:
         self._call = call
 
+    def receive_nowait(self) -> ReceiveT:
+        """Return the next one that is there.
+
+        Raises:
+            trio.WouldBlock: there is none; the iteration tells whether more come.
+        """
+        if not self._call.backlog:
+            raise trio.WouldBlock
+        return self._call.backlog.take_nowait()
+
     async def __anext__(self) -> ReceiveT:
         try:
             return await self._call.backlog.take()
