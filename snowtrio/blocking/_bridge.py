@@ -47,7 +47,7 @@ class Bridge:
         self._portal = portal
         self._process = os.getpid()
         self._own_thread: threading.Thread | None = None
-        self._entered = False
+        self._claimed = False
         self._given_up = False
         self._opened = Outcome[None]()
         self._ended = Outcome[None]()
@@ -63,24 +63,34 @@ class Bridge:
 
     # In threads
 
-    def open(self) -> None:
-        """Enter the resource; raises what that raised. Interrupted, it leaves it again."""
-        if self._entered:
+    def claim(self) -> None:
+        """Have it for oneself: what comes before `open`.
+
+        Raises:
+            RuntimeError: somebody had it before.
+        """
+        if self._claimed:
             raise RuntimeError("a BlockingRequestClient is entered once")
-        self._entered = True
-        try:
-            self._start()
-            self._opened.wait()
-        except BaseException:
-            # Either the token is seen here, or in Trio, that we have given up.
-            self._given_up = True
-            if self._token is not None:
-                self.tell(self._block.cancel)
-                self._wait_ended()
-            raise
-        if not self._opened.succeeded:
-            self._wait_ended()
+        self._claimed = True
+
+    def open(self) -> None:
+        """Enter the resource; raises what that raised. `give_up` has to follow if it raises."""
+        if self._portal is not None:
+            serving = self._portal.start_task_soon(self._serve, name=_NAME)
+            serving.add_done_callback(self._note_served)
+        else:
+            self._own_thread = threading.Thread(target=self._run_trio, name=_NAME, daemon=True)
+            self._own_thread.start()
+        self._opened.wait()
         self._opened.result()
+
+    def give_up(self) -> None:
+        """Take back `open`, however far it came."""
+        # Either the token is seen here, or in Trio, that this has been given up.
+        self._given_up = True
+        if self._token is not None:
+            self.tell(self._block.cancel)
+            self._wait_ended()
 
     def close(self, *, cut: bool) -> None:
         """Leave the resource; wait for its end, for calls under way, and for our own thread.
@@ -118,24 +128,25 @@ class Bridge:
             PoolClosedError: the resource has been left.
             RuntimeError: it has not been entered, in this process, or this is the Trio thread.
         """
-        self._check()
+        token = self._check()
         call = Call(function if timeout is None else partial(_within, timeout, function))
         try:
-            self._run_soon(self._begin, call)
+            token.run_sync_soon(self._begin, call)
             call.wait()
         except trio.RunFinishedError:
             raise PoolClosedError("the client is closed") from None
         except BaseException:
             with contextlib.suppress(trio.RunFinishedError):
-                self._run_soon(call.abandon)
+                token.run_sync_soon(call.abandon)
                 call.wait()
             raise
         return call.result()
 
     def tell(self, function: Callable[[], object]) -> None:
-        """Have something called in Trio, if that still runs; does not wait."""
-        with contextlib.suppress(trio.RunFinishedError):
-            self._run_soon(function)
+        """Have something called in Trio, if that runs; does not wait."""
+        if self._token is not None and not self.forked:
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(function)
 
     @property
     def forked(self) -> bool:
@@ -147,30 +158,20 @@ class Bridge:
         """Whether the resource has been left, and nothing in Trio uses it any more."""
         return self._ended.done
 
-    def _check(self) -> None:
+    def _check(self) -> trio.lowlevel.TrioToken:
         if self.forked:
             raise RuntimeError("a blocking client does not work after a fork: make one there")
         if not self._opened.succeeded:
             raise RuntimeError("use the client within its with block")
         if threading.get_ident() == self._trio_thread:
             raise RuntimeError("this is the thread that runs Trio: it must not be blocked")
-
-    def _run_soon(self, function: Callable[..., object], *args: object) -> None:
         assert self._token is not None
-        self._token.run_sync_soon(function, *args)
+        return self._token
 
     def _wait_ended(self) -> None:
         self._ended.wait()
         if self._own_thread is not None:
             self._own_thread.join()
-
-    def _start(self) -> None:
-        if self._portal is not None:
-            serving = self._portal.start_task_soon(self._serve, name=_NAME)
-            serving.add_done_callback(self._note_served)
-        else:
-            self._own_thread = threading.Thread(target=self._run_trio, name=_NAME, daemon=True)
-            self._own_thread.start()
 
     def _run_trio(self) -> None:
         try:
@@ -181,7 +182,10 @@ class Bridge:
             self._note_end(None)
 
     def _note_served(self, serving: Future[None]) -> None:
-        self._note_end(None if serving.cancelled() else serving.exception())
+        error = None if serving.cancelled() else serving.exception()
+        if isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None:
+            error = None
+        self._note_end(error)
 
     def _note_end(self, error: BaseException | None) -> None:
         if not self._opened.done:

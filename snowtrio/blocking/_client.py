@@ -97,8 +97,9 @@ class BlockingRequester(Generic[SendT, ReceiveT, ContextT]):
         Raises as `request`, here or while the replies are taken, and ``TimeoutError``.
         """
         bridge = self._use()
-        with Hold(bridge, self._asked.stream(message, ends=ends), timeout) as replies:
-            yield BlockingReplies(bridge, replies, timeout)
+        hold = Hold(bridge, self._asked.stream(message, ends=ends), timeout)
+        with hold.held() as replies:
+            yield BlockingReplies(bridge, hold, replies, timeout)
 
     def notify(self, message: SendT, *, timeout: float | None = None) -> None:
         """Send a message that has no reply; returns when a connection has accepted it.
@@ -193,8 +194,13 @@ class BlockingRequestClient(BlockingRequester[SendT, ReceiveT, ContextT]):
         super().__init__(Bridge(client, portal), client)
 
     def __enter__(self) -> Self:
-        self._bridge.open()
-        return self
+        self._bridge.claim()
+        try:
+            self._bridge.open()
+            return self
+        except BaseException:
+            self._bridge.give_up()
+            raise
 
     def __exit__(
         self,
@@ -219,7 +225,7 @@ class BlockingRequestClient(BlockingRequester[SendT, ReceiveT, ContextT]):
         Raises as `Client.send`, and ``TimeoutError``.
         """
         hold = Hold(self._bridge, self._asked.session(), timeout)
-        with hold as session:
+        with hold.held() as session:
             yield BlockingSession(self._bridge, session, hold)
 
     @property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
-from types import TracebackType
 from typing import Generic, TypeVar
 
 import trio
@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Hold(Generic[T]):
     """Enters and leaves a context manager from a thread; both happen in one task in Trio.
 
-    A block that raises has the manager cancelled. It is left early where the bridge ends early.
+    It is left early where the bridge ends early.
 
     Parameters:
         bridge: leads into Trio.
@@ -30,6 +30,8 @@ class Hold(Generic[T]):
     def __init__(
         self, bridge: Bridge, manager: AbstractAsyncContextManager[T], timeout: float | None
     ) -> None:
+        self.left = False
+        """Whether the thread has left it."""
         self._bridge = bridge
         self._manager = manager
         self._timeout = timeout
@@ -37,30 +39,33 @@ class Hold(Generic[T]):
         self._entered = trio.Event()
         self._leaving = trio.Event()
         self._gone = trio.Event()
-        self.left = False
-        """Whether the block has been left."""
         self._value: list[T] = []
         self._error: BaseException | None = None
 
     # In a thread
 
-    def __enter__(self) -> T:
+    @contextmanager
+    def held(self) -> Generator[T, None, None]:
+        """Hold it for a block; one that raises has the manager cancelled."""
         try:
             self._bridge.call(self._enter, timeout=self._timeout)
-        except BaseException:
-            # An interrupt may come when it has been entered already.
+            try:
+                yield self._value[0]
+            except BaseException:
+                self._end(cut=True)
+                raise
+            self._end(cut=False)
+        finally:
+            self.left = True
+            # An interrupt may come when it has been entered, or before it has been told to end.
             self._bridge.tell(self._scope.cancel)
-            raise
-        return self._value[0]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None
-    ) -> None:
+    def _end(self, *, cut: bool) -> None:
         self.left = True
         # The end of the bridge has been its end too; and in a forked child it is the parent's.
         with contextlib.suppress(PoolClosedError):
             if not self._bridge.forked:
-                self._bridge.call(partial(self._leave, cut=kind is not None))
+                self._bridge.call(partial(self._leave, cut=cut))
 
     # In Trio
 

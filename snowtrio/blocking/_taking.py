@@ -14,6 +14,7 @@ import trio
 from .._errors import PoolClosedError
 from .._requests import Pushes, Replies
 from ._bridge import Bridge
+from ._hold import Hold
 
 ReceiveT = TypeVar("ReceiveT")
 
@@ -52,12 +53,20 @@ class BlockingReplies(Taking[ReceiveT]):
 
     Parameters:
         bridge: leads into Trio.
+        hold: holds the replies.
         replies: taken from there.
         timeout: seconds to wait for each.
     """
 
-    def __init__(self, bridge: Bridge, replies: Replies[ReceiveT], timeout: float | None) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        hold: Hold[Replies[ReceiveT]],
+        replies: Replies[ReceiveT],
+        timeout: float | None,
+    ) -> None:
         super().__init__(bridge)
+        self._hold = hold
         self._replies = replies
         self._timeout = timeout
 
@@ -72,6 +81,8 @@ class BlockingReplies(Taking[ReceiveT]):
                 self._taken.append(self._replies.receive_nowait())
 
     def __next__(self) -> ReceiveT:
+        if self._hold.left:
+            raise RuntimeError("take the replies within their with block")
         try:
             return self._take(self._timeout)
         except trio.EndOfChannel:

@@ -19,6 +19,7 @@ from snowtrio import (
     LineCodec,
     Protocol,
     ReceiveBuffer,
+    RequestClient,
     RequestHandler,
     Server,
     Side,
@@ -26,6 +27,7 @@ from snowtrio import (
     open_tcp_connection,
     serve_tcp,
 )
+from snowtrio.blocking import BlockingRequestClient
 from snowtrio.testing import open_memory_pair
 
 
@@ -134,6 +136,23 @@ async def shaking_hands(stream: BufferedStream) -> None:
     assert_type(await stream.receive_message(Questions()), Answer)
     await stream.send_message(Questions(), Question("x"))
     await stream.send_message(Questions(), Answer(1))  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
+
+
+def blocking() -> None:
+    """A blocking client has the types of the client that it wraps."""
+    with BlockingRequestClient(RequestClient(Named(), "127.0.0.1", 7000)) as client:
+        assert_type(client, BlockingRequestClient[Question, Answer, str])
+        assert_type(client.request(Question("x"), timeout=2.0), Answer)
+        assert_type(client.request_batch([Question("x")]), list[Answer])
+        client.notify(Answer(1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        for push in client.pushes:
+            assert_type(push, Answer)
+        with client.session() as session:
+            assert_type(session.context, str)
+            assert_type(session.request(Question("x")), Answer)
+        with client.stream(Question("x"), ends=lambda answer: answer.number == 0) as replies:
+            for reply in replies:
+                assert_type(reply, Answer)
 
 
 async def served(nursery: trio.Nursery) -> None:
