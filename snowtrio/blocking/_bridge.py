@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import trio
 from anyio.from_thread import BlockingPortal
@@ -21,6 +21,13 @@ from ._outcome import Call, Outcome
 T = TypeVar("T")
 
 _NAME = "snowtrio blocking client"
+
+
+def _is_cancellation(error: BaseException | None) -> bool:
+    if not isinstance(error, BaseExceptionGroup):
+        return isinstance(error, trio.Cancelled)
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return all(_is_cancellation(each) for each in group.exceptions)
 
 
 async def _within(timeout: float, function: Callable[[], Awaitable[T]]) -> T:
@@ -45,7 +52,7 @@ class Bridge:
     ) -> None:
         self._resource = resource
         self._portal = portal
-        self._process = os.getpid()
+        self._process = 0
         self._own_thread: threading.Thread | None = None
         self._claimed = False
         self._given_up = False
@@ -72,6 +79,7 @@ class Bridge:
         if self._claimed:
             raise RuntimeError("a BlockingRequestClient is entered once")
         self._claimed = True
+        self._process = os.getpid()
 
     def open(self) -> None:
         """Enter the resource; raises what that raised. `give_up` has to follow if it raises."""
@@ -150,13 +158,8 @@ class Bridge:
 
     @property
     def forked(self) -> bool:
-        """Whether this is another process than the bridge's."""
-        return os.getpid() != self._process
-
-    @property
-    def ended(self) -> bool:
-        """Whether the resource has been left, and nothing in Trio uses it any more."""
-        return self._ended.done
+        """Whether it was opened in another process than this."""
+        return self._claimed and os.getpid() != self._process
 
     def _check(self) -> trio.lowlevel.TrioToken:
         if self.forked:
@@ -183,9 +186,7 @@ class Bridge:
 
     def _note_served(self, serving: Future[None]) -> None:
         error = None if serving.cancelled() else serving.exception()
-        if isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None:
-            error = None
-        self._note_end(error)
+        self._note_end(None if _is_cancellation(error) else error)
 
     def _note_end(self, error: BaseException | None) -> None:
         if not self._opened.done:

@@ -11,6 +11,7 @@ from typing import Generic, Self
 from anyio.from_thread import BlockingPortal
 from typing_extensions import TypeVar
 
+from .._errors import PoolClosedError
 from .._requests import RequestClient, RequestLimits, RequestStatistics, Session
 from .._supervisor import DrainReport, DrainTimeouts
 from ._bridge import Bridge
@@ -243,13 +244,14 @@ class BlockingRequestClient(BlockingRequester[SendT, ReceiveT, ContextT]):
 
     def statistics(self) -> RequestStatistics:
         """Return the counts of this moment; after the block, those of its end."""
-        if self._bridge.ended:
-            return self._asked.statistics()
 
         async def read() -> RequestStatistics:
             return self._asked.statistics()
 
-        return self._bridge.call(read)
+        try:
+            return self._bridge.call(read)
+        except PoolClosedError:  # Nothing changes any more.
+            return self._asked.statistics()
 
     def close(self, timeouts: DrainTimeouts | None = None) -> DrainReport:
         """Take no more requests, wait for replies to those under way, close the connections.
