@@ -1,7 +1,7 @@
 """Networking for Trio: framed connections, bounded pools, handshakes, graceful drains.
 
-Codecs are in `snowtrio.codecs`, what tests need in `snowtrio.testing`, and the way to and from
-anyio in `snowtrio.interop`.
+Codecs are in `snowtrio.codecs`, what tests need in `snowtrio.testing`, the way to and from anyio in
+`snowtrio.interop`, and requests from threads in `snowtrio.blocking`.
 """
 
 from __future__ import annotations
