@@ -127,6 +127,11 @@ def hearing_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def hear_ctrl_c() -> None:
+    """Do the same in a process that is about to run another program."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def press_ctrl_c() -> None:
     """Send this process what a terminal would."""
     os.kill(os.getpid(), signal.SIGINT)
