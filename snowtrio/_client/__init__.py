@@ -2,7 +2,8 @@
 
 ``_client`` is what users have. ``_pool`` decides for it, ``_opening`` connects, ``_sending`` and
 ``_inbox`` bring messages to connections and from them, ``_upkeep`` looks after connections that
-nobody uses. ``_single`` opens one connection without a pool. What else opens connections, one
+nobody uses. ``_room`` bounds what is pending on each, and in the ``_line`` waits who finds none.
+``_single`` opens one connection without a pool. What else opens connections, one
 after the other, has `Opener` and what belongs to it from here.
 """
 
@@ -10,6 +11,7 @@ from ._client import Client, ClientStatistics
 from ._endpoints import as_endpoints
 from ._inbox import Received
 from ._limits import ClientLimits
+from ._line import Line
 from ._opening import Opener, Opening, pause_after
 from ._single import open_connection, open_tcp_connection, open_unix_connection
 
@@ -17,6 +19,7 @@ __all__ = [
     "Client",
     "ClientLimits",
     "ClientStatistics",
+    "Line",
     "Opener",
     "Opening",
     "Received",

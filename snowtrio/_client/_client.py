@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -17,7 +18,6 @@ from typing_extensions import TypeVar
 from .._codec import Codec
 from .._connection import Cause, Connection
 from .._protocol import Handler, Protocol, as_protocol, choose_handler
-from .._selection import Load
 from .._side import Side
 from .._supervisor import (
     DrainReport,
@@ -80,7 +80,8 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
             one, and without a ``handle`` method of the protocol, `receive` gives what comes.
         limits: the bounds.
         move_unsent: move the unsent messages of a connection that dies to another one, in order;
-            otherwise they go to the ``purge`` hook (row S18).
+            otherwise they go to the ``purge`` hook, as do those sent on a connection that was lent
+            (row S18).
         propagate_errors: let what a handler or hook raises end the client's block, rather than log
             it.
     """
@@ -164,11 +165,21 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         member = await self._open(opening)
         if member is not None:
             self._pool.opened(opening, member)
-            rescue = self._sender.move if self._move_unsent else None
+            rescue = partial(self._rescue, member) if self._move_unsent else None
             try:
                 await self._supervisor.attend(member, lambda: self._attend(member), rescue)
             finally:
                 self._pool.left(member)
+
+    async def _rescue(
+        self, member: Member[SendT, ReceiveT, ContextT], unsent: deque[SendT]
+    ) -> None:
+        """Move unsent messages, but for those of who had the connection alone."""
+        own = [unsent.popleft() for _ in range(self._pool.own(member, len(unsent)))]
+        try:
+            await self._sender.move(unsent)
+        finally:
+            unsent.extendleft(reversed(own))
 
     async def _open(self, opening: Opening) -> Member[SendT, ReceiveT, ContextT] | None:
         try:
@@ -202,8 +213,9 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
             PoolClosedError: as `send`.
         """
         self._entered()
-        if not self._pool.usable:
+        if self._pool.closed or not self._pool.open:
             await self._pool.acquire(maximum=1)
+            self._pool.progress()  # It is not used yet.
 
     async def send(self, message: SendT) -> None:
         """Have a connection accept a message (rows S14 to S17).
@@ -248,7 +260,9 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         it at once, for every other task may be given it too; see `lend` to have it alone.
         """
         self._entered()
-        return (await self._pool.acquire()).connection
+        member = await self._pool.acquire()
+        self._pool.look_soon()
+        return member.connection
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[Connection[SendT, ReceiveT, ContextT], None]:
@@ -271,14 +285,14 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         finally:
             self._pool.take_back(member)
 
-    def load_changed(self, load: Load) -> None:
+    def load_changed(self) -> None:
         """Note that something that `Protocol.load` returned counts less; does not wait."""
-        self._pool.progress(load)
+        self._pool.progress()
 
     @property
     def connections(self) -> list[Connection[SendT, ReceiveT, ContextT]]:
-        """The connections that are open now, the oldest first."""
-        return [member.connection for member in self._pool.usable]
+        """The connections that are open now, the oldest first, lent ones too."""
+        return [member.connection for member in self._pool.open]
 
     @property
     def limits(self) -> ClientLimits:

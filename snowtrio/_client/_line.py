@@ -1,4 +1,4 @@
-"""Where senders wait while every connection is full, and are given places as these become free."""
+"""Who waits for a place, in the order in which they came."""
 
 from __future__ import annotations
 
@@ -7,67 +7,53 @@ from typing import Generic, TypeVar
 
 import trio
 
-MemberT = TypeVar("MemberT")
+WishT = TypeVar("WishT")
+PlaceT = TypeVar("PlaceT")
 
 
-class _Waiter(Generic[MemberT]):
-    __slots__ = ("given", "task")
+class Line(Generic[WishT, PlaceT]):
+    """Places are given into the hands of those who wait, the first who came first.
 
-    def __init__(self) -> None:
-        self.task = trio.lowlevel.current_task()
-        self.given: MemberT | None = None
-
-
-class Line(Generic[MemberT]):
-    """Gives places to those who wait, the first first; nobody looks twice, and nobody is passed by.
-
-    A place that is given is reserved until its new owner runs, so that no other takes it.
+    So nobody who comes later finds one that somebody was woken for, and a task that is cancelled
+    in the moment in which it is given one has it all the same: no place is lost. Nobody is woken
+    for nothing, however many wait.
     """
 
-    __slots__ = ("_reserved", "_waiters")
+    __slots__ = ("_given", "_wishes")
 
     def __init__(self) -> None:
-        self._waiters: OrderedDict[_Waiter[MemberT], None] = OrderedDict()
-        self._reserved: dict[MemberT, int] = {}
+        self._wishes: OrderedDict[trio.lowlevel.Task, WishT] = OrderedDict()
+        self._given: dict[trio.lowlevel.Task, PlaceT] = {}
 
     def __len__(self) -> int:
-        return len(self._waiters)
+        return len(self._wishes)
 
-    def reserved(self, member: MemberT) -> int:
-        """Return how many places of a connection are given and not yet used."""
-        return self._reserved.get(member, 0) if self._reserved else 0
+    @property
+    def first(self) -> WishT:
+        """What the one wishes for who is first in line."""
+        return next(iter(self._wishes.values()))
 
-    async def wait(self) -> MemberT | None:
-        """Wait to be given a place on a connection; None is a call to look again.
+    async def wait(self, wish: WishT, *, ahead: bool = False) -> PlaceT:
+        """Wait in line for what `give` has. A checkpoint; cancelled, it was given nothing.
 
-        The place is to be used before the next checkpoint. Cancelled, nothing was given.
+        Parameters:
+            wish: what `first` tells of.
+            ahead: wait before all who are there, not behind them.
         """
-        waiter: _Waiter[MemberT] = _Waiter()  # Subscripted in the call it would take 5 µs.
-        self._waiters[waiter] = None
+        task = trio.lowlevel.current_task()
+        self._wishes[task] = wish
+        if ahead:
+            self._wishes.move_to_end(task, last=False)
 
-        def abort(_: object) -> trio.lowlevel.Abort:
-            del self._waiters[waiter]
+        def leave(_: object) -> trio.lowlevel.Abort:
+            del self._wishes[task]
             return trio.lowlevel.Abort.SUCCEEDED
 
-        await trio.lowlevel.wait_task_rescheduled(abort)
-        if waiter.given is not None:
-            self._release(waiter.given)
-        return waiter.given
+        await trio.lowlevel.wait_task_rescheduled(leave)
+        return self._given.pop(task)
 
-    def _release(self, member: MemberT) -> None:
-        self._reserved[member] -= 1
-        if not self._reserved[member]:
-            del self._reserved[member]
-
-    def give(self, member: MemberT) -> None:
-        """Give the first in line a place on a connection."""
-        waiter, _ = self._waiters.popitem(last=False)
-        waiter.given = member
-        self._reserved[member] = self._reserved.get(member, 0) + 1
-        trio.lowlevel.reschedule(waiter.task)
-
-    def send_away(self) -> None:
-        """Have everybody look again."""
-        waiters, self._waiters = self._waiters, OrderedDict()
-        for waiter in waiters:
-            trio.lowlevel.reschedule(waiter.task)
+    def give(self, place: PlaceT) -> None:
+        """Give a place to the one who is first in line."""
+        task, _ = self._wishes.popitem(last=False)
+        self._given[task] = place
+        trio.lowlevel.reschedule(task)

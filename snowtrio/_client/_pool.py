@@ -6,11 +6,12 @@ Only synchronous functions change it. What has to be awaited is done by those wh
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Callable
-from functools import partial
 from itertools import count
 from typing import Generic
 
+import attrs
 import trio
 from typing_extensions import TypeVar
 
@@ -24,8 +25,8 @@ from .._errors import (
 from .._selection import Grow, Load, choose, least
 from .._supervisor import Member, Supervisor
 from ._limits import ClientLimits
-from ._line import Line
 from ._opening import Opening, pause_after
+from ._room import Room
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
@@ -36,6 +37,27 @@ ContextT = TypeVar("ContextT", default=None)
 PATIENCE = 1.0
 
 _CLOSED = "this client is closed"
+
+
+@attrs.define
+class _Seeker:
+    """A sender that wants a connection.
+
+    Parameters:
+        asked: when it did.
+        turn: its number, among those of the attempts to open connections.
+        failures: openings that had failed by then.
+        maximum: connections up to which another may be opened for it.
+        ahead: whether it comes before all others.
+    """
+
+    asked: float
+    turn: int
+    failures: int
+    maximum: int | None
+    ahead: bool
+    waits: bool = False
+    """Whether it is counted among those who wait."""
 
 
 class Pool(Generic[SendT, ReceiveT, ContextT]):
@@ -64,14 +86,15 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         self._start_opening = start_opening
         self._load_of = load_of
         self._openings: set[Opening] = set()
-        self._loads: dict[Load, Member[SendT, ReceiveT, ContextT]] = {}
-        """What to look at for each message; some of the connections may have begun to end."""
+        self._room = Room[SendT, ReceiveT, ContextT](limits.max_pending)
+        self._loads = self._room.loads
         self._members: dict[Member[SendT, ReceiveT, ContextT], Load] = {}
         """All that have been opened and not left, those that are lent among them."""
         self._lent: set[Member[SendT, ReceiveT, ContextT]] = set()
+        self._own: dict[Member[SendT, ReceiveT, ContextT], float] = {}
+        """Of those that were lent, how many messages had been accepted when they came back."""
         self._quiet = trio.lowlevel.ParkingLot()
         """Where those wait to whom a connection is lent that is not idle."""
-        self._line = Line[Member[SendT, ReceiveT, ContextT]]()
         self._begun_at = 0.0
         # Numbers in one order who asks and what is tried, to tell what was tried after the asking.
         self._order = count()
@@ -88,8 +111,13 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
     @property
     def usable(self) -> list[Member[SendT, ReceiveT, ContextT]]:
         """The connections that messages can be given to, the oldest first."""
-        members = self._supervisor.members.values()
-        return [each for each in members if each.life.usable and each not in self._lent]
+        lent = self._lent
+        return [each for each in self.open if each not in lent] if lent else self.open
+
+    @property
+    def open(self) -> list[Member[SendT, ReceiveT, ContextT]]:
+        """The same, with those that are lent."""
+        return [each for each in self._supervisor.members.values() if each.life.usable]
 
     @property
     def missing(self) -> int:
@@ -111,11 +139,14 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
     def at_once(self) -> Member[SendT, ReceiveT, ContextT] | None:
         """Return the connection for the next message where there is nothing to open or wait for.
 
-        That is so if one is idle, or the pool is as large as it may be and nobody waits for room.
+        That is so if one is idle, or the pool is as large as it may be, and nobody waits for room.
         Otherwise, or if the pool is closed, None: then `acquire` is to decide.
         """
+        room = self._room
+        if self.closed or room.line or room.promised:
+            return None
         load = least(self._loads)
-        if load is None or self.closed or self._room_on(self._loads[load], load) <= 0:
+        if load is None or room.is_full(load.count):
             return None
         if load.count and self._supervisor.places.registered < self.limits.max_connections:
             return None  # There is a place for another, or one is being opened.
@@ -125,14 +156,19 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         del self._loads[load]
         return None
 
-    async def acquire(self, maximum: int | None = None) -> Member[SendT, ReceiveT, ContextT]:
+    async def acquire(
+        self, maximum: int | None = None, *, ahead: bool = False
+    ) -> Member[SendT, ReceiveT, ContextT]:
         """Return the connection for the next message; waits, if for anything, for one to open.
 
         Where an opening fails whose last attempt was begun before the call, the caller gets one of
-        its own. But it is told in any case when ``connect_timeout`` is over.
+        its own. But it is told in any case when ``connect_timeout`` is over. Whoever does not use
+        the connection at once has to call `progress`.
 
         Parameters:
             maximum: open another only up to so many connections; by default up to the pool's bound.
+            ahead: wait for room before all others, however many there are: it is for messages that
+                were accepted before theirs.
 
         Raises:
             PoolClosedError: the pool is closed.
@@ -140,70 +176,79 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             ConnectError: none is open and none could be opened.
             HandshakeError: likewise.
         """
-        asked, turn, failures = trio.current_time(), next(self._order), self.failures
-        chosen: Member[SendT, ReceiveT, ContextT] | Grow | None
-        while True:
-            if self.closed:
-                # The cancellation that closed the pool may be the caller's too.
-                await trio.lowlevel.checkpoint_if_cancelled()
-                raise PoolClosedError(_CLOSED)
-            if self._line and self._supervisor.places.registered >= self.limits.max_connections:
-                chosen = Grow.WAIT  # There is nothing to choose from.
-            else:
-                chosen = self._choose(asked, maximum, may_open=self._failed < turn)
-            if isinstance(chosen, Member):
-                return chosen
-            if chosen is None or trio.current_time() >= self._give_up_at(asked, failures):
-                raise self._why_none(since=failures)
-            if self.waiting >= self.limits.max_waiting:
-                raise PoolBusyError(f"{self.waiting} senders wait for a connection already")
-            if chosen is Grow.OPEN:
-                self.open_one()
-            given = await self._wait(asked, self._give_up_at(asked, failures))
-            if given is not None and given.life.usable:
-                return given
+        seeker = _Seeker(trio.current_time(), next(self._order), self.failures, maximum, ahead)
+        try:
+            while True:
+                if self.closed:
+                    # The cancellation that closed the pool may be the caller's too.
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                    raise PoolClosedError(_CLOSED)
+                member = self._find(seeker)
+                if member is None:
+                    member = await self._wait(seeker)
+                if member is not None:
+                    return member
+        finally:
+            self.waiting -= seeker.waits
 
-    def _give_up_at(self, asked: float, failures: int) -> float:
+    def _find(self, seeker: _Seeker) -> Member[SendT, ReceiveT, ContextT] | None:
+        """Return a connection to use at once, None where there is something to wait for."""
+        line = self._room.line
+        chosen: Member[SendT, ReceiveT, ContextT] | Grow | None = Grow.WAIT
+        if seeker.ahead or not line or self._has_place:
+            chosen = self._choose(seeker)
+        if isinstance(chosen, Member) and (seeker.ahead or not line):
+            return chosen
+        if chosen is None or (not line and trio.current_time() >= self._give_up_at(seeker)):
+            raise self._why_none(since=seeker.failures)
+        others = self.waiting - seeker.waits
+        if others >= self.limits.max_waiting and not (seeker.waits or seeker.ahead):
+            raise PoolBusyError(f"{others} senders wait for a connection already")
+        if chosen is Grow.OPEN:
+            self.open_one()
+        return None
+
+    def _give_up_at(self, seeker: _Seeker) -> float:
         """Return when a sender that has no connection to use is told so.
 
         What was being opened when it asked ends in time, and says then why; an attempt after that
         one has to keep the sender's own deadline.
         """
-        if self.usable or self._lent or (self._openings and self.failures == failures):
+        if self.usable or self._lent or (self._openings and self.failures == seeker.failures):
             return float("inf")
-        return asked + self.limits.connect_timeout
+        return seeker.asked + self.limits.connect_timeout
 
-    def _choose(
-        self, asked: float, maximum: int | None, *, may_open: bool
-    ) -> Member[SendT, ReceiveT, ContextT] | Grow | None:
+    def _choose(self, seeker: _Seeker) -> Member[SendT, ReceiveT, ContextT] | Grow | None:
         usable = self.usable
         # A connection that is ending keeps its place until its hooks have run.
         ending = self._supervisor.places.registered - len(usable)
         free = self.limits.max_connections - ending
+        others = self.waiting - seeker.waits
+        may_open = self._failed < seeker.turn
         chosen = choose(
-            [self.pending(member) + self._line.reserved(member) for member in usable],
+            [self._taken(member) for member in usable],
             opening=self.opening,
-            waiting=self.waiting,
-            maximum=free if maximum is None else min(maximum, free),
-            may_open=may_open and (not usable or self._may_grow(asked)),
-            may_wait=not usable or self._may_wait(asked),
+            waiting=others,
+            maximum=free if seeker.maximum is None else min(seeker.maximum, free),
+            may_open=may_open and (not usable or self._may_grow(seeker.asked, others)),
+            may_wait=not usable or self._may_wait(seeker.asked, others),
             full=self.limits.max_pending,
         )
         if chosen is None and (may_open or self._lent):
             return Grow.WAIT  # for the place of one that is ending, or one that comes back
         return usable[chosen] if isinstance(chosen, int) else chosen
 
-    def _may_wait(self, asked: float) -> bool:
+    def _may_wait(self, asked: float, others: int) -> bool:
         """Whether to wait for what is being opened, though there is a busy connection to use."""
         in_time = trio.current_time() < self._patient_until(asked)
-        return in_time and self.waiting < self.limits.max_waiting
+        return in_time and others < self.limits.max_waiting
 
-    def _may_grow(self, asked: float) -> bool:
+    def _may_grow(self, asked: float, others: int) -> bool:
         """Whether to open another connection, though there is a busy one to use."""
         if self._openings:
-            return self._may_wait(asked)
+            return self._may_wait(asked, others)
         rested = trio.current_time() >= self._rest_until
-        return rested and self.waiting < self.limits.max_waiting
+        return rested and others < self.limits.max_waiting
 
     def _patient_until(self, asked: float) -> float:
         return min(asked, self._begun_at) + PATIENCE
@@ -217,35 +262,56 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             "all places are taken by connections that are ending",
         )
 
-    async def _wait(self, asked: float, until: float) -> Member[SendT, ReceiveT, ContextT] | None:
-        """Wait to be given a place, or until something has changed, to look again."""
-        self.waiting += 1
-        try:
-            if self._full:
-                return await self._line.wait()
-            with trio.move_on_at(self._patient_until(asked) if self.usable else until):
-                await self._supervisor.changed.park()
-            return None
-        finally:
-            self.waiting -= 1
+    async def _wait(self, seeker: _Seeker) -> Member[SendT, ReceiveT, ContextT] | None:
+        """Wait for room, and return where it is; or until something has changed, to look again."""
+        if not seeker.waits:
+            seeker.waits = True
+            self.waiting += 1
+        if self._room.line or self._all_are_full():
+            member = await self._room.wait(ahead=seeker.ahead)
+            if member is None:
+                return None
+            seeker.ahead = True  # It had a place, if it has to wait again.
+            gone = self.closed or not member.life.usable or member in self._lent
+            return None if gone else member
+        until = self._patient_until(seeker.asked) if self.usable else self._give_up_at(seeker)
+        with trio.move_on_at(until):
+            await self._supervisor.changed.park()
+        return None
 
     # Room
 
+    def has_room(self, member: Member[SendT, ReceiveT, ContextT]) -> bool:
+        """Whether a connection may be given a message, as far as ``max_pending`` is concerned."""
+        return not self._room.is_full(self._taken(member))
+
+    def _taken(self, member: Member[SendT, ReceiveT, ContextT]) -> int:
+        return self._room.taken(member, self.pending(member))
+
+    def _all_are_full(self) -> bool:
+        """Whether there are connections, and none of them has room."""
+        if self._room.full is None or not (self.usable or self._lent):
+            return False
+        return self._room.roomiest() is None
+
     @property
-    def _full(self) -> bool:
-        """Whether there are connections, and none of them takes another message."""
-        room = [self._room_on(each, load) for load, each in self._loads.items() if each.life.usable]
-        return bool(room) and max(room) <= 0
+    def _has_place(self) -> bool:
+        """Whether another connection may be opened."""
+        return self._supervisor.places.taken < self.limits.max_connections
 
-    def _room_on(self, member: Member[SendT, ReceiveT, ContextT], load: Load) -> int:
-        """Return how many messages a connection may be given."""
-        full = self.limits.max_pending
-        return 1 if full is None else full - load.count - self._line.reserved(member)
-
-    def _give_room(self, load: Load, member: Member[SendT, ReceiveT, ContextT]) -> None:
-        if member.life.usable:
-            for _ in range(min(self._room_on(member, load), len(self._line))):
-                self._line.give(member)
+    def serve(self) -> None:
+        """Have those who wait for room take what there is, or look themselves where none comes."""
+        room, openings = self._room, self._openings
+        if self.closed:
+            room.send_away()
+            return
+        room.serve()
+        if not room.line or openings:
+            return
+        if self._has_place and trio.current_time() >= self._rest_until:
+            self.open_one()  # Connections that they waited for have ended.
+        elif not (self._lent or any(each.life.usable for each in self._loads.values())):
+            room.send_away()
 
     # Lending
 
@@ -268,13 +334,28 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             raise PoolClosedError(_CLOSED)
         if not member.life.usable:
             raise ConnectionLostError("the connection ended before it was quiet")
+        self._own[member] = math.inf  # What is accepted from here on is its user's.
 
     def take_back(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
         """Note that a connection that was lent can be used by all again."""
         self._lent.discard(member)
+        if self._own.get(member) == math.inf:
+            self._own[member] = member.life.writer.accepted
         # The oldest first, as they were.
-        self._loads = {load: each for each, load in self._members.items() if each not in self._lent}
+        free = {load: each for each, load in self._members.items() if each not in self._lent}
+        self._loads.clear()
+        self._loads.update(free)
         self.changed()
+
+    def own(self, member: Member[SendT, ReceiveT, ContextT], unsent: int) -> int:
+        """Return how many of the last messages of a connection are of one who had it alone.
+
+        Parameters:
+            member: one that has ended.
+            unsent: how many messages were not sent; those that came first are his.
+        """
+        first = member.life.writer.accepted - unsent
+        return int(min(max(0, self._own.get(member, 0) - first), unsent))
 
     # Opening
 
@@ -294,15 +375,16 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         load = self._load_of(member)
         self._members[member] = load
         self._loads[load] = member
-        member.life.writer.on_progress = partial(self.progress, load)
+        member.life.writer.on_progress = self.progress
         if load is not member.life.writer.outbox:
-            member.life.reader.on_progress = partial(self.progress, load)
+            member.life.reader.on_progress = self.progress
         self.changed()
 
     def left(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
         """Note that a connection has ended."""
         self._loads.pop(self._members.pop(member), None)
         self._lent.discard(member)
+        self._own.pop(member, None)
         self.changed()
 
     def failed(self, opening: Opening, error: Exception) -> None:
@@ -323,21 +405,26 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         opening.place.release()
         self.close()
 
-    def progress(self, load: Load) -> None:
-        """Note that a connection is less busy: somebody may wait for that."""
+    def progress(self) -> None:
+        """Somebody who waits for a connection to open, or for room, may find some instead."""
         if self._quiet:
             self._quiet.unpark_all()
-        if not self.waiting:
-            return
-        if self._line and load in self._loads:
-            self._give_room(load, self._loads[load])
-        if not load.count and len(self._line) < self.waiting:
-            self._supervisor.changed.unpark_all()
+        if self._room.line:
+            self.serve()
+        if self.waiting and self._supervisor.changed:
+            load = least(self._loads)
+            if load is not None and not load.count:
+                self._supervisor.changed.unpark_all()
+
+    def look_soon(self) -> None:
+        """Call `progress` in the next pass: whoever was given a connection may not use it."""
+        if self._room.line:
+            trio.lowlevel.current_trio_token().run_sync_soon(self.progress, idempotent=True)
 
     def changed(self) -> None:
         """Have everybody who waits look again."""
-        if self._line:
-            self._line.send_away()
+        if self._room.line:
+            self.serve()
         self._quiet.unpark_all()
         self._supervisor.changed.unpark_all()
 

@@ -68,7 +68,11 @@ class Sender(Generic[SendT]):
                 await member.connection.send(message)
             except (ConnectionLostError, ConnectionClosedError) as error:
                 # It was not accepted, so another connection may have it.
+                self._pool.progress()
                 await retries.after(member, error)
+            except BaseException:
+                self._pool.progress()  # There is still room for another's.
+                raise
             else:
                 return
 
@@ -98,7 +102,7 @@ class Sender(Generic[SendT]):
         retries = Retries(self._pool, self._limits)
         try:
             while unsent and not self._pool.closed:
-                member = await self._pool.acquire()
+                member = await self._pool.acquire(ahead=True)
                 try:
                     await self._move_to(member, unsent)
                 except (ConnectionLostError, ConnectionClosedError) as error:
@@ -110,10 +114,12 @@ class Sender(Generic[SendT]):
             self._pool.changed()
 
     async def _move_to(self, member: Member[SendT, Any, Any], unsent: deque[SendT]) -> None:
-        while unsent:
+        while True:
             await member.connection.send(unsent[0])
             unsent.popleft()
             self.moved += 1
+            if not (unsent and self._pool.has_room(member)):
+                return
 
     async def wait_moved(self) -> None:
         """Wait until nothing is being moved any more."""

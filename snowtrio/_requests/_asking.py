@@ -120,25 +120,25 @@ class Requester(ABC, Generic[SendT, ReceiveT]):
         Raises:
             RequestInDoubtError: at least one may have been executed and has no reply; ``outcomes``
                 says what became of each.
-            RequestNotSentError: likewise, those without a reply never left this process.
+            RequestNotSentError: likewise, those without a reply never left this process. Where one
+                cannot be encoded, those before it are sent and answered all the same.
             SnowtrioError: as `request`; nothing was sent.
         """
         calls: list[Call[SendT, ReceiveT]] = [Call(message) for message in messages]
         if not calls:
             await trio.lowlevel.checkpoint()
             return []
-        deadline = trio.current_time() + timeout if timeout is not None else float("inf")
-        accepted = False
+        limit = timeout if timeout is not None else float("inf")
         try:
-            with trio.move_on_at(deadline):
+            with trio.move_on_after(limit):
                 await self._submit_batch(calls)
-                accepted = True
-                return await _replies(calls)
+                for call in calls:
+                    if not call.done:
+                        await call.wait_done()
         finally:
             for call in calls:
                 call.abandon()
-        assert timeout is not None
-        raise _late(timeout, accepted=accepted)
+        return _outcomes(calls, limit)
 
     @asynccontextmanager
     async def stream(
@@ -187,11 +187,13 @@ class Requester(ABC, Generic[SendT, ReceiveT]):
             await connection.send_batch(calls)
         except BaseException as error:
             exchange_of(connection).forget_refused()
-            for call in calls:
-                if call.carrier is None:
-                    self._ledger.fail_not_sent(call, error)
+            refused = [call for call in calls if call.carrier is None]
             if not isinstance(error, Exception):
+                for _ in refused:
+                    self._ledger.leave()
                 raise
+            for call in refused:
+                self._ledger.fail_not_sent(call, error)
 
 
 def _late(timeout: float, *, accepted: bool) -> RequestError:
@@ -204,20 +206,17 @@ def _late(timeout: float, *, accepted: bool) -> RequestError:
     return error
 
 
-async def _replies(calls: Sequence[Call[Any, ReceiveT]]) -> list[ReceiveT]:
-    """Wait for all replies; raise, when every fate is known, if one of them did not come."""
-    outcomes: list[Any] = []
-    failures: list[RequestError] = []
-    for call in calls:
-        try:
-            outcomes.append(await call.wait())
-        except RequestError as error:
-            outcomes.append(error)
-            failures.append(error)
+def _outcomes(calls: Sequence[Call[Any, ReceiveT]], timeout: float) -> list[ReceiveT]:
+    """Return all replies; raise, when every fate is known, if one of them did not come."""
+    errors: list[Exception | None] = [
+        call.error if call.done else _late(timeout, accepted=call.carrier is not None)
+        for call in calls
+    ]
+    failures = [error for error in errors if error is not None]
     if not failures:
-        return outcomes
+        return [call.reply for call in calls]
     doubts = [error for error in failures if isinstance(error, RequestInDoubtError)]
-    worst = (doubts or failures)[0]
-    raise type(worst)(
-        f"{len(failures)} of {len(calls)} requests have no reply: {worst}", outcomes
-    ) from worst.__cause__
+    message = f"{len(failures)} of {len(calls)} requests have no reply: {(doubts or failures)[0]}"
+    outcomes = [error or call.reply for call, error in zip(calls, errors, strict=True)]
+    kind = RequestInDoubtError if doubts else RequestNotSentError
+    raise kind(message, outcomes) from (doubts or failures)[0].__cause__

@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import trio
 
+from .._connection import again
+
 MessageT = TypeVar("MessageT")
 
 
@@ -72,7 +74,7 @@ class Backlog(Generic[MessageT]):
         """
         while not self._messages:
             if self._error is not None:
-                raise self._error
+                raise again(self._error)
             await self._taker.park()
         return self.take_nowait()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import trio
 
@@ -51,6 +51,16 @@ class Call(Generic[SendT, ReceiveT]):
         self._reply: ReceiveT | None = None
         self._error: Exception | None = None
 
+    @property
+    def error(self) -> Exception | None:
+        """Why there is no reply, once it is done."""
+        return self._error
+
+    @property
+    def reply(self) -> ReceiveT:
+        """The reply, once it is done without an error."""
+        return cast("ReceiveT", self._reply)
+
     async def wait(self) -> ReceiveT:
         """Return the reply, or raise why there is none. Cancelled, nobody waits for it any more."""
         if not self.done:
@@ -59,6 +69,11 @@ class Call(Generic[SendT, ReceiveT]):
         if self._error is not None:
             raise self._error
         return self._reply  # type: ignore[return-value]  # it is there when there is no error
+
+    async def wait_done(self) -> None:
+        """Wait until its fate is known, which it must not be yet; cancelled as `wait`."""
+        self._waiting = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._waiting = None

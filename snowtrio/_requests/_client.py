@@ -83,7 +83,7 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
         self._when_cancelled = when_cancelled
         self._when_pushes_wait = when_pushes_wait
         self._turnstile = Turnstile(self._limits.max_in_flight, self._limits.max_waiting)
-        super().__init__(Ledger(self._turnstile), self._limits.max_stream_replies)
+        super().__init__(Ledger(self._turnstile, self._note_done), self._limits.max_stream_replies)
         self._pushes = PushQueue[ReceiveT](self._limits.max_pushes, when_pushes_wait)
         self._client = Client[Any, ReceiveT, ContextT](
             RequestProtocol(spoken, self._open_exchange),
@@ -96,13 +96,10 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
         self._running: AbstractAsyncContextManager[None] | None = None
 
     def _open_exchange(self) -> Exchange[ReceiveT]:
-        return Exchange(
-            self._correlation.start(),
-            self._ledger,
-            self._pushes,
-            self._when_cancelled,
-            self._client.load_changed,
-        )
+        return Exchange(self._correlation.start(), self._ledger, self._pushes, self._when_cancelled)
+
+    def _note_done(self) -> None:
+        self._client.load_changed()
 
     # Running
 
@@ -129,7 +126,10 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
                 if self._limits.reply_timeout is not None:
                     nursery.start_soon(self._cut_the_silent, self._limits.reply_timeout)
                 async with self._client:
-                    yield
+                    try:
+                        yield
+                    finally:
+                        self._turnstile.close()
                 nursery.cancel_scope.cancel(reason="the client is closed")
         finally:
             self._pushes.end()
@@ -164,7 +164,7 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
         For what must not mix with the requests of others: transactions, blocking commands,
         subscriptions. It is an idle connection, or a new one, or else the least busy one, once its
         requests are answered. After the block it goes back to the others, unless the block raised
-        or was cancelled, something is still under way on it, or ``session.keep`` is False: then it
+        or was cancelled, a request is still under way on it, or ``session.keep`` is False: then it
         is cut.
 
         Raises as `Client.lend`.
@@ -182,7 +182,7 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
                 session.end()
                 exchange.take_back()
                 pushes.end()
-            if exchange.count or not session.keep:
+            if exchange.unanswered or not session.keep:
                 connection.drop()
 
     @property
@@ -220,7 +220,15 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
     async def aclose(self, timeouts: DrainTimeouts | None = None) -> DrainReport:
         """Take no more requests, wait for replies to those under way, close.
 
+        Requests that are not accepted yet get `PoolClosedError`. When the replies to the others
+        have come, the protocol's goodbye is said. Where they take longer than that phase of the
+        drain, it is left out, and the connection ends with the last reply.
+
         Parameters:
-            timeouts: of the phases of the drain; replies are waited for in that of the goodbye.
+            timeouts: of the phases of the drain.
         """
-        return await self._client.aclose(timeouts)
+        self._turnstile.close()
+        try:
+            return await self._client.aclose(timeouts)
+        finally:
+            self._pushes.end()

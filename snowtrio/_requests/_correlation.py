@@ -165,7 +165,11 @@ class _Table(Outstanding[CallT]):
         known = self._request_id(message)
         if known is None:
             raise LocalProtocolError("this request has no id: send it with notify")
-        if known in self._calls:
+        try:
+            used = known in self._calls
+        except TypeError as error:
+            raise LocalProtocolError(f"{known!r} cannot be the id of a request: {error}") from error
+        if used:
             raise LocalProtocolError(f"a request with the id {known!r} waits for its reply already")
 
     def add(self, message: Any, call: CallT) -> None:
@@ -177,11 +181,11 @@ class _Table(Outstanding[CallT]):
             return None
         try:
             return self._calls[known]
-        except KeyError:
+        except (KeyError, TypeError):  # a list, say, which is nobody's id
             raise RemoteProtocolError(f"no request waits for a reply to {known!r}") from None
 
     def remove(self, message: Any) -> None:
         del self._calls[self._reply_id(message)]
 
     def withdraw(self, message: Any) -> None:
-        del self._calls[self._request_id(message)]
+        self._calls.popitem()  # Its author may have changed the message meanwhile.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Generic
 
 import trio
 from typing_extensions import TypeVar
 
-from .._connection import Connection, Ending
-from .._errors import ConnectionClosedError, RemoteProtocolError, SlowConsumerError
+from .._connection import Cause, Connection, Ending
+from .._errors import (
+    ConnectionClosedError,
+    ConnectionLostError,
+    RemoteProtocolError,
+    SlowConsumerError,
+)
 from ._backlog import Backlog
 from ._calls import Call, WhenCancelled
 from ._correlation import Outstanding
@@ -27,26 +31,25 @@ class Exchange(Generic[ReceiveT]):
         ledger: tells them their fate.
         pushes: takes what answers none of them.
         when_cancelled: what to do when the author of one goes away.
-        on_less: called when it has become less busy.
     """
 
     __slots__ = (
-        "_accepted",
         "_connection",
+        "_ends_when_quiet",
+        "_failure",
         "_flow",
         "_held",
         "_last",
         "_ledger",
-        "_on_less",
         "_outstanding",
         "_quiet",
         "_reason",
         "_shared_pushes",
         "_when_cancelled",
-        "count",
         "encoded",
         "parting",
         "pushes",
+        "unanswered",
         "waiting_since",
     )
 
@@ -56,10 +59,7 @@ class Exchange(Generic[ReceiveT]):
         ledger: Ledger,
         pushes: PushQueue[ReceiveT],
         when_cancelled: WhenCancelled,
-        on_less: Callable[[Exchange[ReceiveT]], None],
     ) -> None:
-        self.count = 0
-        """Requests that wait for replies: how busy the connection is."""
         self.encoded = 0
         """Messages of all kinds that were encoded, and so accepted but perhaps for the last one."""
         self.parting = False
@@ -67,15 +67,18 @@ class Exchange(Generic[ReceiveT]):
         self.pushes = self._shared_pushes = pushes
         self.waiting_since = 0.0
         """When a reply came last, or the first request was sent that waits for one."""
+        self.unanswered = 0
+        """Requests that wait for replies."""
         self._outstanding = outstanding
         self._ledger = ledger
         self._when_cancelled = when_cancelled
-        self._on_less = on_less
         self._connection: Connection[Any, ReceiveT, Any] | None = None
         self._last: Call[Any, ReceiveT] | None = None
         self._reason: Exception | None = None
         self._flow = trio.CancelScope()
-        self._held: Backlog[ReceiveT] | None = None
+        self._held: list[Backlog[ReceiveT]] = []
+        self._failure: BaseException | None = None
+        self._ends_when_quiet = False
         self._quiet = trio.lowlevel.ParkingLot()
 
     def belong_to(self, connection: Connection[Any, ReceiveT, Any]) -> None:
@@ -83,9 +86,21 @@ class Exchange(Generic[ReceiveT]):
         self._connection = connection
 
     @property
+    def count(self) -> int:
+        """What the connection is not done with: requests that wait, or messages to be sent."""
+        if self.unanswered or self._connection is None:
+            return self.unanswered
+        return self._connection.pending
+
+    @property
     def waits(self) -> bool:
-        """Whether replies are due, on a connection that nobody uses exclusively."""
-        return self.count > 0 and self.pushes is self._shared_pushes
+        """Whether replies are due, on a connection that is read and that no session has."""
+        return bool(self.unanswered) and self.shared and not self._held
+
+    @property
+    def shared(self) -> bool:
+        """Whether no session has it."""
+        return self.pushes is self._shared_pushes
 
     def lend(self, pushes: PushQueue[ReceiveT]) -> None:
         """Give what comes unasked to a session."""
@@ -103,10 +118,10 @@ class Exchange(Generic[ReceiveT]):
 
     def expect(self, call: Call[Any, ReceiveT]) -> None:
         """Take a request that has just been encoded."""
-        if not self.count:
+        if not self.unanswered:
             self.waiting_since = trio.current_time()
         self._outstanding.add(call.message, call)
-        self.count += 1
+        self.unanswered += 1
         call.carrier = self
         self.note_encoded(call)
 
@@ -116,9 +131,10 @@ class Exchange(Generic[ReceiveT]):
         self._last = call
 
     def forget(self, call: Call[Any, ReceiveT]) -> None:
-        """Let go a request that nobody waits for and that was not sent."""
+        """Let go a request that nobody waits for and that was not sent; once, if it comes again."""
         self.note_encoded(None)
-        self._ledger.leave()
+        if not call.done:
+            self._ledger.forget(call)
 
     def forget_refused(self) -> Call[Any, ReceiveT] | None:
         """Let go, and return, the request that was encoded and then not accepted, if one was.
@@ -132,7 +148,7 @@ class Exchange(Generic[ReceiveT]):
             return None
         self.encoded = accepted
         self._outstanding.withdraw(call.message)
-        self.count -= 1
+        self.unanswered -= 1
         if call.carrier is self:
             call.carrier = None
         return call
@@ -145,22 +161,38 @@ class Exchange(Generic[ReceiveT]):
             with trio.CancelScope() as self._flow:
                 await connection.answer(self._take)
                 return
-            assert self._held is not None
-            await self._held.wait_room()
+            if self._failure is not None:
+                raise self._failure  # Held just then, nobody was there to be told of it.
+            while self._held:
+                await self._held[-1].wait_room()
+                self._held.pop()
+            self.waiting_since = trio.current_time()
 
     def _take(self, _: object, message: ReceiveT) -> None:
-        call = self._find(message)
-        if call is None:
-            return
-        if call.take(message):
+        try:
+            call = self._find(message)
+            if call is None:
+                return
+            last = call.take(message)
+        except BaseException as error:
+            self._failure = error
+            raise
+        if last:
             self._outstanding.remove(message)
-            self.count -= 1
+            self.unanswered -= 1
             self.waiting_since = self._ledger.note_answered(call)
-            self._on_less(self)
-            if self._quiet and not self.count:
-                self._quiet.unpark_all()
-        elif call.backlog is not None and call.backlog.full:
-            self._hold(call.backlog)
+            if not self.unanswered:
+                self._note_quiet()
+        else:
+            self.waiting_since = trio.current_time()
+            if call.backlog is not None and call.backlog.full:
+                self._hold(call.backlog)
+
+    def _note_quiet(self) -> None:
+        if self._quiet:
+            self._quiet.unpark_all()
+        if self._ends_when_quiet and self._connection is not None:
+            self._connection.stop_receiving()
 
     def _find(self, message: ReceiveT) -> Call[Any, ReceiveT] | None:
         try:
@@ -184,13 +216,18 @@ class Exchange(Generic[ReceiveT]):
 
     def _hold(self, backlog: Backlog[ReceiveT]) -> None:
         """Read no more until there is room; what has been read already may still come."""
-        self._held = backlog
+        if backlog not in self._held:
+            self._held.append(backlog)
         self._flow.cancel(reason="nobody takes what comes")
 
     async def wait_quiet(self) -> None:
         """Wait until no request waits for a reply."""
-        while self.count:
+        while self.unanswered:
             await self._quiet.park()
+
+    def end_when_quiet(self) -> None:
+        """Have the connection end when no request waits for a reply any more."""
+        self._ends_when_quiet = True
 
     # The end
 
@@ -215,15 +252,29 @@ class Exchange(Generic[ReceiveT]):
         for call in list(self._outstanding):
             if id(call) not in unsent and call.carrier is self:
                 self._ledger.fail_in_doubt(call, reason)
+        if not self.shared:
+            self.pushes.end(_as_ending(reason))
         self._quiet.unpark_all()
 
     def purge(self, call: Call[Any, Any], ending: Ending[Any]) -> None:
         """Fail a request of which the kernel got nothing."""
-        self._ledger.fail_not_sent(call, self._why(ending))
+        if not call.done:
+            self._ledger.fail_not_sent(call, self._why(ending))
 
     def _why(self, ending: Ending[Any]) -> BaseException:
         if self._reason is not None:
             return self._reason
         if ending.error is not None:
             return ending.error
+        if ending.cause is Cause.PEER_CLOSED:
+            return ConnectionLostError("the peer closed the connection")
         return ConnectionClosedError(f"the connection has ended: {ending.cause.value}")
+
+
+def _as_ending(reason: BaseException) -> Exception:
+    """Return what a receiver is told of the end of a connection."""
+    if isinstance(reason, ConnectionLostError | ConnectionClosedError):
+        return reason
+    lost = ConnectionLostError(f"the connection has ended: {reason}")
+    lost.__cause__ = reason
+    return lost

@@ -22,8 +22,8 @@ class LatencyHistogram:
         count: requests that were answered.
         total: seconds that they took together.
         longest: the longest of them, 0 without any.
-        buckets: pairs of an upper bound in seconds, and how many took that long or less but longer
-            than the bound before it; only those with any.
+        buckets: pairs of an upper bound in seconds, and how many took less than that, and no less
+            than the bound of the bucket below; only those with any.
     """
 
     count: int
@@ -66,10 +66,10 @@ class Latencies:
 
     def note(self, seconds: float) -> None:
         """Count one."""
-        # Half-open from below: 0.5 <= mantissa < 1.
+        # Half-open from below: 0.5 <= mantissa < 1; but no time at all has neither.
         mantissa, exponent = math.frexp(seconds)
         index = (exponent - 1 - _SHORTEST) * _STEPS + int((mantissa * 2 - 1) * _STEPS)
-        self._counts[min(max(index, 0), len(self._counts) - 1)] += 1
+        self._counts[min(max(index, 0), len(self._counts) - 1) if seconds > 0 else 0] += 1
         self._total += seconds
         if seconds > self._longest:
             self._longest = seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -17,9 +18,10 @@ class Ledger:
 
     Parameters:
         turnstile: what the requests entered by, and leave when they are done with.
+        on_done: called when one is, so that others may use its place.
     """
 
-    def __init__(self, turnstile: Turnstile) -> None:
+    def __init__(self, turnstile: Turnstile, on_done: Callable[[], None]) -> None:
         self.answered = 0
         self.not_sent = 0
         self.in_doubt = 0
@@ -27,6 +29,7 @@ class Ledger:
         self.replies_dropped = 0
         self.latencies = Latencies()
         self._turnstile = turnstile
+        self._on_done = on_done
 
     def note_answered(self, call: Call[Any, Any]) -> float:
         """Count a call that has its last reply; return the time."""
@@ -51,6 +54,11 @@ class Ledger:
             self.in_doubt += 1
         self._fail(call, RequestInDoubtError(f"no reply came: {reason}"), reason)
 
+    def forget(self, call: Call[Any, Any]) -> None:
+        """Let go a call that nobody waits for and of which nothing was sent."""
+        call.done = True
+        self.leave()
+
     def _fail(self, call: Call[Any, Any], error: Exception, cause: BaseException | None) -> None:
         error.__cause__ = cause
         call.fail(error)
@@ -59,3 +67,4 @@ class Ledger:
     def leave(self) -> None:
         """Give the place of one request to others."""
         self._turnstile.leave()
+        self._on_done()

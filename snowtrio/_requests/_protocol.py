@@ -7,9 +7,10 @@ so the codec is where it joins those that wait for replies.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, cast
 
+import trio
 from typing_extensions import TypeVar
 
 from .._buffer import ReceiveBuffer
@@ -79,8 +80,9 @@ class RequestCoder(Codec[Any, ReceiveT]):
 
     def _encode_call(self, call: Call[Any, ReceiveT]) -> bytes:
         exchange = self.exchange
-        if call.abandoned:
-            # It comes from a dead connection, where its author left it before it was sent.
+        if call.abandoned or call.done:
+            # It comes from a dead connection, where its author left it before it was sent; and on
+            # its way here, perhaps, from another one that died.
             exchange.forget(call)
             return b""
         exchange.check(call)
@@ -89,14 +91,31 @@ class RequestCoder(Codec[Any, ReceiveT]):
         return data
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[ReceiveT]:
-        try:
-            yield from self._coder.decode(buffer)
-        except SkippedMessageError as error:
-            # It may have been a reply, and the next one would be taken for it.
-            raise RemoteProtocolError(f"a message could not be read: {error}") from error
+        return self._whole(self._coder.decode, buffer)
 
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[ReceiveT]:
-        return self._coder.decode_eof(buffer)
+        return self._whole(self._coder.decode_eof, buffer)
+
+    def _whole(
+        self, decode: Callable[[ReceiveBuffer], Iterable[ReceiveT]], buffer: ReceiveBuffer
+    ) -> Iterable[ReceiveT]:
+        try:
+            messages = decode(buffer)
+        except SkippedMessageError as error:
+            raise _unreadable(error) from error
+        return messages if isinstance(messages, list) else _each(messages)
+
+
+def _each(messages: Iterable[ReceiveT]) -> Iterator[ReceiveT]:
+    try:
+        yield from messages
+    except SkippedMessageError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: SkippedMessageError) -> RemoteProtocolError:
+    """Return the end of a connection: it may have been a reply that the next is taken for."""
+    return RemoteProtocolError(f"a message could not be read: {error}")
 
 
 def exchange_of(connection: Connection[Any, ReceiveT, Any]) -> Exchange[ReceiveT]:
@@ -134,7 +153,11 @@ class RequestProtocol(Protocol[Any, ReceiveT, ContextT], Generic[ReceiveT, Conte
 
     async def goodbye(self, connection: Connection[Any, ReceiveT, ContextT]) -> None:
         exchange = exchange_of(connection)
-        await exchange.wait_quiet()
+        try:
+            await exchange.wait_quiet()
+        except trio.Cancelled:
+            exchange.end_when_quiet()  # The drain still waits for connections to end.
+            raise
         exchange.parting = True
         await self._spoken.goodbye(connection)
 

@@ -18,8 +18,8 @@ class Pushes(AsyncIterator[ReceiveT], Generic[ReceiveT]):
     """What a server sent unasked: ``async for message in client.pushes``.
 
     Up to ``max_pushes`` of them are kept until somebody takes them. The iteration ends when the
-    client is closed; that of a session's, when the session is left. Any number of tasks may take;
-    each message goes to one of them.
+    client is closed; that of a session's, when the session is left, and it raises where the
+    connection ended before. Any number of tasks may take; each message goes to one of them.
 
     Parameters:
         backlog: what has come.
@@ -44,6 +44,8 @@ class Pushes(AsyncIterator[ReceiveT], Generic[ReceiveT]):
 
         Raises:
             trio.EndOfChannel: no more come.
+            ConnectionLostError: the session's connection broke, or the peer closed it.
+            ConnectionClosedError: our side closed it.
         """
         return await self._backlog.take()
 
@@ -97,6 +99,6 @@ class PushQueue(Pushes[ReceiveT]):
             raise SlowConsumerError(f"nobody took {backlog.bound} messages that came unasked")
         return None
 
-    def end(self) -> None:
-        """Say that no more come."""
-        self._backlog.end(trio.EndOfChannel("no more messages come"))
+    def end(self, reason: Exception | None = None) -> None:
+        """Say that no more come, and why if that is to be raised; the first reason counts."""
+        self._backlog.end(reason or trio.EndOfChannel("no more messages come"))

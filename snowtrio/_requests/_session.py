@@ -47,8 +47,8 @@ class Session(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
         self._pushes = pushes
         self._over = False
         self.keep = True
-        """Whether the connection goes back to the others at the end, if nothing is under way on it
-        and the block did not raise. Set it to False where it is not as it was before: with a
+        """Whether the connection goes back to the others at the end, if no request is under way on
+        it and the block did not raise. Set it to False where it is not as it was before: with a
         subscription, a selected database."""
 
     @property
@@ -58,7 +58,7 @@ class Session(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
 
     @property
     def pushes(self) -> Pushes[ReceiveT]:
-        """What comes on this connection and answers nothing, while the session lasts."""
+        """What comes on this connection and answers nothing, until one or the other ends."""
         return self._pushes
 
     def end(self) -> None:

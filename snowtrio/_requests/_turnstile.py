@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import trio
 
-from .._errors import PoolBusyError
+from .._client import Line
+from .._errors import PoolBusyError, PoolClosedError
 
 
 class Turnstile:
@@ -21,16 +22,19 @@ class Turnstile:
     def __init__(self, maximum: int, max_waiting: int) -> None:
         self.inside = 0
         self.peak = 0
-        self.waiting = 0
         self._maximum = maximum
         self._max_waiting = max_waiting
-        # Whoever has the lock is first in line, and the only one who looks when somebody leaves.
-        self._line = trio.StrictFIFOLock()
-        self._left = trio.lowlevel.ParkingLot()
+        self._closed = False
+        self._line: Line[int, bool] = Line()
+
+    @property
+    def waiting(self) -> int:
+        """Callers that wait."""
+        return len(self._line)
 
     def enter_nowait(self, count: int = 1) -> bool:
-        """Let requests in if there is room and nobody waits; say whether there was."""
-        if self.inside >= self._maximum or self.waiting:
+        """Let requests in if there is room, as there never is while others wait; say whether."""
+        if self.inside >= self._maximum:
             return False
         self.let_in(count)
         return True
@@ -40,17 +44,17 @@ class Turnstile:
 
         Raises:
             PoolBusyError: too many wait already.
+            PoolClosedError: nobody is let in any more.
         """
-        if self.waiting >= self._max_waiting:
-            raise PoolBusyError(f"{self.waiting} requests wait to be let in already")
-        self.waiting += 1
-        try:
-            async with self._line:
-                while self.inside >= self._maximum:
-                    await self._left.park()
-                self.let_in(count)
-        finally:
-            self.waiting -= 1
+        if self._closed or not await self._wait(count):
+            # The cancellation that closed the client may be the caller's too.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise PoolClosedError("this client is closed")
+
+    async def _wait(self, count: int) -> bool:
+        if len(self._line) >= self._max_waiting:
+            raise PoolBusyError(f"{len(self._line)} requests wait to be let in already")
+        return await self._line.wait(count)
 
     def let_in(self, count: int = 1) -> None:
         """Count requests that need not ask: those of a session, which others may wait for."""
@@ -58,7 +62,14 @@ class Turnstile:
         self.peak = max(self.peak, self.inside)
 
     def leave(self, count: int = 1) -> None:
-        """Note that requests are done with."""
+        """Note that requests are done with, and let others in."""
         self.inside -= count
-        if self._left and self.inside < self._maximum:
-            self._left.unpark()
+        while self._line and self.inside < self._maximum:
+            self.let_in(self._line.first)
+            self._line.give(True)
+
+    def close(self) -> None:
+        """Send everybody away who waits, and who comes when there is no room."""
+        self._closed = True
+        while self._line:
+            self._line.give(False)

@@ -131,3 +131,62 @@ def test_the_least_is_what_would_be_chosen(pending: list[int], waiting: int) -> 
     if found is not None and not found.count:
         # An idle one is used whatever else could be done.
         assert choose(pending, opening=4, waiting=waiting, maximum=20) == loads.index(found)
+
+
+@pytest.mark.parametrize(
+    ("pending", "opening", "maximum", "expected"),
+    [
+        # There is room on one of them.
+        ([4, 3], 0, 2, 1),
+        ([3, 4], 0, 2, 0),
+        # All are full: grow where that can be, else wait.
+        ([4, 4], 0, 3, OPEN),
+        ([4, 4], 0, 2, WAIT),
+        ([4, 5], 0, 2, WAIT),
+        ([4], 1, 2, WAIT),
+        # An idle one is never full.
+        ([4, 0], 0, 2, 1),
+        ([], 0, 0, None),
+    ],
+)
+def test_choice_among_connections_that_may_be_full(
+    pending: list[int], opening: int, maximum: int, expected: int | Grow | None
+) -> None:
+    """S13, S14: a full connection gets nothing; the pool grows, or its senders wait."""
+    found = choose(pending, opening=opening, waiting=1, maximum=maximum, full=4)
+    assert found == expected
+
+
+@given(
+    st.lists(st.integers(0, 6), max_size=6),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.integers(0, 8),
+    st.integers(1, 6),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_full_connection_is_never_chosen(
+    pending: list[int],
+    opening: int,
+    waiting: int,
+    maximum: int,
+    full: int,
+    may_open: bool,
+    may_wait: bool,
+) -> None:
+    """S13: with a bound the choice is the same as without, or to wait where that one is full."""
+    decide = partial(
+        choose,
+        pending,
+        opening=opening,
+        waiting=waiting,
+        maximum=maximum,
+        may_open=may_open,
+        may_wait=may_wait,
+    )
+    unbounded, bounded = decide(), decide(full=full)
+    if isinstance(unbounded, int) and pending[unbounded] >= full:
+        assert bounded is WAIT
+    else:
+        assert bounded == unbounded
