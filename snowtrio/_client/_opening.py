@@ -173,6 +173,8 @@ def _is_final(error: Exception) -> bool:
     if isinstance(error, ConnectError | HandshakeTimeoutError):
         return False
     cause = error.__cause__
+    if isinstance(cause, HandshakeError):
+        return True  # The protocol's own word for a refusal.
     if isinstance(cause, trio.BrokenResourceError) and isinstance(cause.__cause__, ssl.SSLError):
         return not isinstance(cause.__cause__, ssl.SSLEOFError | ssl.SSLZeroReturnError)
     return not isinstance(cause, trio.BrokenResourceError | trio.EndOfChannel)

@@ -93,6 +93,20 @@ async def test_the_error_reaches_who_asked() -> None:
     assert protocol.hooks == ["handshake"]
 
 
+async def test_a_refusal_in_the_protocols_own_word_is_one() -> None:
+    """S8: a HandshakeError is an end of a connection too, and yet not tried again."""
+
+    async def refuse_by_name(stream: BufferedStream) -> str:
+        raise HandshakeError("wrong password")
+
+    peers, protocol = Peers(), Login(refuse_by_name)
+    async with client_of(peers, protocol=protocol) as client:
+        with pytest.raises(HandshakeError, match="wrong password"):
+            await client.send(b"a")
+        check_nothing_left(client, peers, protocol)
+    assert len(peers.attempts) == 1
+
+
 async def test_the_error_reaches_everyone_who_asked() -> None:
     """S8: each has one of their own, with the cause."""
     peers, protocol = Peers(closed=True), Login(refuse)
