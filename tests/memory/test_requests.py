@@ -97,3 +97,18 @@ async def test_a_session_that_is_over_asks_nothing(autojump_clock: trio.testing.
                 await ask(b"after")
         assert client.statistics().in_flight == 0
         assert await peers.read_lines(0, 1) == [b"in"]
+
+
+async def test_a_drain_does_not_wait_for_a_connection_that_was_cut(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """B3: a session that raises cuts its connection; the reply that was due there never comes."""
+    peers = Peers()
+    async with RequestClient(LineCodec(), peers.endpoint) as client:
+        with trio.move_on_after(1):
+            async with client.session() as session:
+                await session.request(b"in vain")
+        began = trio.current_time()
+        report = await client.aclose()
+        assert trio.current_time() - began < 1
+        assert report.cut == 0
