@@ -221,10 +221,8 @@ class Exchange(Generic[ReceiveT]):
         self._flow.cancel(reason="nobody takes what comes")
 
     async def wait_quiet(self) -> None:
-        """Wait until no request waits for a reply."""
-        while self.unanswered:
         """Wait until no request waits for a reply, or until none can come any more."""
-        while self.count and (self._connection is None or self._connection.ending is None):
+        while self.unanswered and (self._connection is None or self._connection.ending is None):
             await self._quiet.park()
 
     def end_when_quiet(self) -> None:
