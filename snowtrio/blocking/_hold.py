@@ -57,7 +57,7 @@ class Hold(Generic[T]):
             self._end(cut=False)
         finally:
             self.left = True
-            # An interrupt may come when it has been entered, or before it has been told to end.
+            # It may be about to be entered, or, interrupted, not have been told to end.
             self._bridge.tell(self._scope.cancel)
 
     def _end(self, *, cut: bool) -> None:
@@ -71,11 +71,7 @@ class Hold(Generic[T]):
 
     async def _enter(self) -> None:
         self._bridge.start_task(self._run)
-        try:
-            await self._entered.wait()
-        except trio.Cancelled:
-            self._scope.cancel(reason="the calling thread has given up")
-            raise
+        await self._entered.wait()
         self._raise()
 
     async def _leave(self, *, cut: bool) -> None:
