@@ -6,10 +6,9 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
-from types import TracebackType
-from typing import Generic, Self
+from typing import Generic
 
 import attrs
 import trio
@@ -22,6 +21,7 @@ from .._side import Side
 from .._supervisor import (
     DrainReport,
     DrainTimeouts,
+    EnteredOnce,
     Member,
     PoolStatistics,
     Supervisor,
@@ -64,7 +64,7 @@ class ClientStatistics:
     messages_moved: int
 
 
-class Client(Generic[SendT, ReceiveT, ContextT]):
+class Client(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
     """A bounded pool of connections that opens and closes them as they are needed.
 
     ``async with Client(LineCodec(), "127.0.0.1", 7000) as client:`` — any number of tasks may send;
@@ -115,7 +115,6 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         )
         self._move_unsent = move_unsent
         self._nursery: trio.Nursery | None = None
-        self._running: AbstractAsyncContextManager[None] | None = None
         self._inbox = Inbox[ReceiveT](
             self._limits.max_inbox_messages * self._limits.max_connections,
             self._limits.hook_timeout,
@@ -123,22 +122,6 @@ class Client(Generic[SendT, ReceiveT, ContextT]):
         self._sender = Sender[SendT](self._pool, self._limits)
 
     # Running
-
-    async def __aenter__(self) -> Self:
-        if self._running is not None:
-            raise RuntimeError("a Client is entered once")
-        self._running = self._run()
-        await self._running.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        assert self._running is not None
-        return await self._running.__aexit__(kind, error, traceback)
 
     @asynccontextmanager
     async def _run(self) -> AsyncGenerator[None, None]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import TracebackType
-from typing import Any, Generic, Self
+from contextlib import asynccontextmanager
+from typing import Any, Generic
 
 import trio
 from typing_extensions import TypeVar
@@ -17,7 +16,7 @@ from .._codec import Codec
 from .._connection import Connection
 from .._errors import StalledError
 from .._protocol import Protocol, as_protocol, choose_handler
-from .._supervisor import DrainReport, DrainTimeouts, open_plain_nursery
+from .._supervisor import DrainReport, DrainTimeouts, EnteredOnce, open_plain_nursery
 from .._transport import Endpoint
 from ._asking import Requester
 from ._calls import Call, WhenCancelled
@@ -39,7 +38,7 @@ ContextT = TypeVar("ContextT", default=None)
 _LOOKS = 4
 
 
-class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
+class RequestClient(EnteredOnce, Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
     """Requests and replies: many tasks, few connections, pipelined.
 
     ``async with RequestClient(codec, "127.0.0.1", 6379) as client: await client.request(...)`` —
@@ -93,7 +92,6 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
             limits=self._limits,
             move_unsent=move_unsent,
         )
-        self._running: AbstractAsyncContextManager[None] | None = None
 
     def _open_exchange(self) -> Exchange[ReceiveT]:
         return Exchange(self._correlation.start(), self._ledger, self._pushes, self._when_cancelled)
@@ -102,22 +100,6 @@ class RequestClient(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, Context
         self._client.load_changed()
 
     # Running
-
-    async def __aenter__(self) -> Self:
-        if self._running is not None:
-            raise RuntimeError("a RequestClient is entered once")
-        self._running = self._run()
-        await self._running.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        assert self._running is not None
-        return await self._running.__aexit__(kind, error, traceback)
 
     @asynccontextmanager
     async def _run(self) -> AsyncGenerator[None, None]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from itertools import count
-from types import TracebackType
 from typing import Generic, Self
 
 import attrs
@@ -21,7 +20,7 @@ from .._connection import Connection, again
 from .._errors import ConnectError, ConnectionLostError, SkippedMessageError
 from .._protocol import Protocol, as_protocol, is_departure
 from .._side import Side
-from .._supervisor import Supervisor, open_plain_nursery
+from .._supervisor import EnteredOnce, Supervisor, open_plain_nursery
 from .._transport import Endpoint
 from ._backlog import Backlog, Gap
 from ._limits import SubscriberLimits
@@ -37,7 +36,7 @@ logger = logging.getLogger("snowtrio.subscriber")
 _NOT_ENTERED = "use the subscriber within its async with block"
 
 
-class Subscriber(Generic[SendT, ReceiveT, ContextT]):
+class Subscriber(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
     """A subscription that outlives its connections.
 
     ::
@@ -123,7 +122,6 @@ class Subscriber(Generic[SendT, ReceiveT, ContextT]):
         self._backlog: Backlog[ReceiveT] = Backlog(self._limits.max_messages, WhenSlow(when_slow))
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
-        self._running: AbstractAsyncContextManager[None] | None = None
         self._session: Session[SendT, ReceiveT, ContextT] | None = None
         """The last connection; it may have ended."""
         self._subscribed = False
@@ -134,22 +132,6 @@ class Subscriber(Generic[SendT, ReceiveT, ContextT]):
         self._last_error: Exception | None = None
 
     # Running
-
-    async def __aenter__(self) -> Self:
-        if self._running is not None:
-            raise RuntimeError("a Subscriber is entered once")
-        self._running = self._run()
-        await self._running.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        assert self._running is not None
-        return await self._running.__aexit__(kind, error, traceback)
 
     @asynccontextmanager
     async def _run(self) -> AsyncGenerator[None, None]:

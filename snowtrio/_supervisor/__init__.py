@@ -1,10 +1,12 @@
 """The pool supervisor: one for servers and clients.
 
 ``_places`` counts who may be here, ``_handshake`` agrees with them, ``_supervisor`` runs each
-connection from there to its last hook, ``_drain`` ends them all and says what it did.
+connection from there to its last hook, ``_drain`` ends them all and says what it did. ``_nursery``
+and ``_entered`` are the nursery and the block of whoever has a supervisor.
 """
 
 from ._drain import Drained, DrainReport, DrainTimeouts, Phase
+from ._entered import EnteredOnce
 from ._handshake import TLS
 from ._idle import LOOKS, IdleWatch
 from ._limits import PoolLimits
@@ -20,6 +22,7 @@ __all__ = [
     "DrainReport",
     "DrainTimeouts",
     "Drained",
+    "EnteredOnce",
     "IdleWatch",
     "LogLimit",
     "Member",
