@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -36,8 +37,8 @@ def certificates(
     server_cert.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     trustme.CA().cert_pem.write_to_path(str(folder / "another_ca.pem"))
-    elsewhere = ca.issue_cert("mail.example.org")
-    elsewhere.private_key_and_cert_chain_pem.write_to_path(str(folder / "elsewhere.pem"))
+    named = ca.issue_cert("localhost")
+    named.private_key_and_cert_chain_pem.write_to_path(str(folder / "by_name_alone.pem"))
     return folder
 
 
@@ -209,7 +210,7 @@ async def test_a_message_under_tls(certificates: Path, host: str) -> None:
 
 @pytest.mark.parametrize(
     ("authority", "certificate"),
-    [("another_ca.pem", "server.pem"), ("ca.pem", "elsewhere.pem")],
+    [("another_ca.pem", "server.pem"), ("ca.pem", "by_name_alone.pem")],
 )
 async def test_a_server_that_is_another(
     certificates: Path, authority: str, certificate: str
@@ -360,6 +361,17 @@ class Elsewhere(FaultyStream):
     local_address: tuple[str, int]
 
 
+def endpoint_from(address: str, port: int) -> StreamEndpoint:
+    """Return a way to a port of this machine, from another one by its own account."""
+
+    async def connect() -> trio.abc.Stream:
+        stream = Elsewhere(await trio.open_tcp_stream("127.0.0.1", port))
+        stream.local_address = (address, 25)
+        return stream
+
+    return StreamEndpoint(connect)
+
+
 @pytest.mark.parametrize(
     ("address", "commands"),
     [
@@ -374,17 +386,23 @@ async def test_a_login_in_the_clear_is_for_this_machine_alone(
     """No password leaves it without TLS."""
     script = Script({"EHLO": b"250-hello\r\n250 AUTH PLAIN\r\n", "AUTH": b"535 no\r\n"})
     async with running_script(script) as server:
-
-        async def connect() -> trio.abc.Stream:
-            stream = Elsewhere(await trio.open_tcp_stream("127.0.0.1", server.port))
-            stream.local_address = (address, 25)
-            return stream
-
-        protocol, endpoint = Smtp("x", None, ("ann", "secret")), StreamEndpoint(connect)
-        async with SmtpClient(protocol, endpoint) as client:
+        endpoint = endpoint_from(address, server.port)
+        async with SmtpClient(Smtp("x", None, ("ann", "secret")), endpoint) as client:
             with pytest.raises(HandshakeError):
                 await client.bootstrap()
     assert script.commands == commands
+
+
+async def test_a_login_from_elsewhere(
+    certificates: Path, client_ssl_context: ssl.SSLContext
+) -> None:
+    """Row S7: under TLS, from anywhere."""
+    certificate = ("--certificate", str(certificates / "server.pem"))
+    async with running_mail_server("--login", *certificate) as server:
+        protocol = Smtp("localhost", client_ssl_context, ("ann", "gehäim"))
+        async with SmtpClient(protocol, endpoint_from("192.0.2.1", server.port)) as client:
+            receipt, _ = await client.deliver("ann@x", ["bob@x"], TEXT, 10)
+            assert receipt.code == 250
 
 
 # Servers that go away, or never were there
