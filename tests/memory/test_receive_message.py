@@ -178,7 +178,9 @@ async def test_what_a_coder_does_behind_a_message_is_done() -> None:
 
 
 @pytest.mark.parametrize("chunk_size", [None, 1])
-@pytest.mark.parametrize("codec", [LineCodec(), Pascal(), Walking()], ids=repr)
+@pytest.mark.parametrize(
+    "codec", [LineCodec(), Pascal(), Walking()], ids=lambda codec: type(codec).__name__
+)
 async def test_the_end_of_input(codec: Codec[bytes], chunk_size: int | None) -> None:
     """S4: between messages, and inside one."""
     (frame,) = encode(codec, [b"last"])
@@ -306,7 +308,9 @@ async def test_several_messages_in_a_frame_are_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "codec", [LineCodec(), LineCodec(resync=True), Pascal(), Ahead(), Walking()], ids=repr
+    "codec",
+    [LineCodec(), LineCodec(resync=True), Pascal(), Ahead(), Walking()],
+    ids=lambda codec: type(codec).__name__,
 )
 async def test_a_cancelled_call_loses_nothing(codec: Codec[bytes]) -> None:
     """B6: at every await of it; the next call goes on where it was."""

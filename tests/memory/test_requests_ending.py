@@ -407,6 +407,20 @@ async def test_a_drain_waits_for_replies_and_says_goodbye(
         assert protocol.hooks == ["goodbye", "close"]
 
 
+async def test_a_drain_waits_for_no_notice(autojump_clock: trio.testing.MockClock) -> None:
+    """S23: a message that nobody answers is sent by the drain, which does not wait for a reply."""
+    peers, protocol = Peers(lockstep=True), Polite()
+    async with asking(peers, protocol=protocol, max_connections=1) as client:
+        async with trio.open_nursery() as nursery:
+            await client.notify(b"told")
+            closing = await start(nursery, client.aclose)
+            assert protocol.hooks == ["goodbye"]
+            assert await peers.read_lines(0, 2) == [b"told", b"QUIT"]
+            await peers.streams[0].aclose()
+        assert closing.result.clean
+        assert trio.current_time() == 0
+
+
 async def test_a_reply_that_is_late_for_the_goodbye(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
