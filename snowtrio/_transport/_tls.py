@@ -119,10 +119,12 @@ class TLSTransport(Transport):
         self._below.unwatch()
 
     def receive_nowait(self, max_bytes: int) -> bytes | None:
-        """Read the transport below once and return all plaintext that this completed."""
+        """Return what is inside already, or read below once and return what that completed."""
+        if self._input.ready and (plaintext := self._take()) is not None:
+            return plaintext
         data = self._below.receive_nowait(max_bytes)
         if data is None:
-            return self._take() if self._input.ready else None
+            return None
         self._feed(data)
         plaintext = self._take()
         if self._function is not None and (self._input.ended or self._must_answer):

@@ -33,6 +33,11 @@ class RecordPeer:
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
 
     async def shake_hands(self) -> None:
+        await self.agree()
+        await self.flush()
+
+    async def agree(self) -> None:
+        """Shake hands, but for the last message of ours: that goes with what is sent first."""
         while True:
             try:
                 self.tls.do_handshake()
@@ -40,7 +45,6 @@ class RecordPeer:
                 await self.flush()
                 await self._fill()
             else:
-                await self.flush()
                 return
 
     async def _fill(self) -> None:
@@ -65,6 +69,20 @@ class RecordPeer:
         with suppress(ssl.SSLWantReadError):
             self.tls.unwrap()
         return self._outgoing.read()
+
+    async def receive_exactly(self, size: int) -> bytes:
+        """Return so much plaintext, or less at its end."""
+        received = b""
+        while len(received) < size:
+            try:
+                data = self.tls.read(size - len(received))
+            except ssl.SSLWantReadError:
+                await self._fill()
+            else:
+                if not data:
+                    break
+                received += data
+        return received
 
     async def receive_rest(self) -> tuple[bytes, bool]:
         """Return all plaintext up to the end of the stream, and whether an alert told the end."""

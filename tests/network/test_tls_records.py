@@ -28,6 +28,7 @@ from ..memory.cancelling import cancelled_at, every_suspension
 from ..serving import LIMIT
 from .pairs import SMALL, buffered, start_tls, tcp_streams
 from .records import RecordPeer, crowd
+from .tcp import connect, serving_tcp
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 QUICK = ClientLimits(linger_timeout=0.1)
@@ -274,3 +275,20 @@ async def test_over_a_stream_that_cannot_be_asked(contexts: Contexts) -> None:
         nursery.start_soon(client.aclose)
         assert await server.receive_some() == b""
     await server.aclose()
+
+
+async def test_much_comes_in_the_segment_that_ends_the_handshake(
+    contexts: Contexts, watched: bool
+) -> None:
+    """P5: what the handshake has read behind its end comes before what is read after it."""
+    client_context, server_context = contexts
+    lines = [b"%d" % number * 500 for number in range(400)]
+    sent = b"".join(line + b"\n" for line in lines)
+    parts = [sent[start : start + 16_384] for start in range(0, len(sent), 16_384)]
+    async with crowd(watched), serving_tcp(ssl_context=server_context) as server:
+        peer = RecordPeer(await connect(server), client_context, "localhost")
+        async with peer.stream, trio.open_nursery() as nursery:
+            with trio.fail_after(LIMIT):
+                await peer.agree()
+                nursery.start_soon(peer.stream.send_all, peer.records(*parts))
+                assert await peer.receive_exactly(len(sent)) == sent
