@@ -85,7 +85,8 @@ class Requester(ABC, Generic[SendT, ReceiveT]):
 
         Raises:
             RequestNotSentError: nothing of it left this process; out of time, or its connection
-                died before it was sent.
+                died before it was sent, or the one of its session. Out of time, the cause of this
+                error and of the next is a `trio.TooSlowError`.
             RequestInDoubtError: it may have been executed.
             LocalProtocolError: it cannot be encoded, or its id is in use.
             ConnectError: no connection is open and none could be opened in time.

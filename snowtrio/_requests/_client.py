@@ -78,6 +78,8 @@ class RequestClient(EnteredOnce, Requester[SendT, ReceiveT], Generic[SendT, Rece
         if choose_handler(spoken, None) is not None:
             raise TypeError(f"{type(spoken).__name__} has a handle method, and nothing to handle")
         self._limits = limits if limits is not None else RequestLimits()
+        if not isinstance(self._limits, RequestLimits):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"limits must be RequestLimits, not {type(self._limits).__name__}")
         self._correlation: Correlation[SendT, ReceiveT] = correlation or InOrder()
         self._when_cancelled = when_cancelled
         self._when_pushes_wait = when_pushes_wait

@@ -7,7 +7,7 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from .._connection import Connection
-from .._errors import ConnectionClosedError
+from .._errors import ConnectionClosedError, ConnectionLostError, RequestNotSentError
 from ._asking import Requester
 from ._calls import Call
 from ._ledger import Ledger
@@ -70,7 +70,12 @@ class Session(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
         self._turnstile.let_in(count)
 
     async def notify(self, message: SendT) -> None:
-        """Send a message that has no reply; as `Connection.send`."""
+        """Send a message that has no reply; as `Connection.send`.
+
+        Raises:
+            RequestNotSentError: the session's connection has ended.
+            ConnectionClosedError: the session is over.
+        """
         self._check()
         await super().notify(message)
 
@@ -79,7 +84,11 @@ class Session(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
             raise ConnectionClosedError("this session is over: its connection went back")
 
     async def _send(self, message: SendT | Call[SendT, ReceiveT]) -> None:
-        await self._connection.send(message)
+        try:
+            await self._connection.send(message)
+        except (ConnectionClosedError, ConnectionLostError) as error:
+            why = f"the connection of this session has ended: {error}"
+            raise RequestNotSentError(why) from error
 
     async def _pick(self) -> Connection[Any, ReceiveT, Any]:
         return self._connection

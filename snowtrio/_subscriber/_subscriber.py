@@ -107,6 +107,8 @@ class Subscriber(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
         connect_first: bool = False,
     ) -> None:
         self._limits = limits if limits is not None else SubscriberLimits()
+        if not isinstance(self._limits, SubscriberLimits):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"limits must be SubscriberLimits, not {type(self._limits).__name__}")
         if keepalive is not None and self._limits.silence_timeout is None:
             raise TypeError("keepalive needs a silence_timeout: it is called after half of it")
         # A batch is half of what the connection may hold, so one batch always fits.

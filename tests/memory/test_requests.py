@@ -7,11 +7,14 @@ import trio
 
 from snowtrio import (
     ById,
+    ClientLimits,
     ConnectionClosedError,
     JSONLinesCodec,
     LineCodec,
     RequestClient,
     RequestLimits,
+    RequestNotSentError,
+    Subscriber,
 )
 
 from .client_peers import Peers
@@ -112,3 +115,24 @@ async def test_a_drain_does_not_wait_for_a_connection_that_was_cut(
         report = await client.aclose()
         assert trio.current_time() - began < 1
         assert report.cut == 0
+
+
+async def test_the_end_of_a_sessions_connection_is_told_as_it_is(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """B5: a session whose connection the peer has closed says that nothing was sent."""
+    peers = Peers()
+    async with RequestClient(LineCodec(), peers.endpoint) as client, client.session() as session:
+        await peers.streams[0].aclose()
+        await trio.sleep(10)
+        for ask in (session.request, session.notify):
+            with pytest.raises(RequestNotSentError, match="connection of this session has ended"):
+                await ask(b"late")
+
+
+def test_limits_of_another_kind_are_refused() -> None:
+    """B7: who gives a pool's limits to a client of requests is told which ones it needs."""
+    with pytest.raises(TypeError, match="must be RequestLimits, not ClientLimits"):
+        RequestClient(LineCodec(), "localhost", 1, limits=ClientLimits())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="must be SubscriberLimits, not ClientLimits"):
+        Subscriber(LineCodec(), "localhost", 1, limits=ClientLimits())  # type: ignore[arg-type]
