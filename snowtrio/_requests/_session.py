@@ -73,7 +73,7 @@ class Session(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
         """Send a message that has no reply; as `Connection.send`.
 
         Raises:
-            RequestNotSentError: the session's connection has ended.
+            ConnectionLostError: the session's connection has ended.
             ConnectionClosedError: the session is over.
         """
         self._check()
@@ -88,7 +88,9 @@ class Session(Requester[SendT, ReceiveT], Generic[SendT, ReceiveT, ContextT]):
             await self._connection.send(message)
         except (ConnectionClosedError, ConnectionLostError) as error:
             why = f"the connection of this session has ended: {error}"
-            raise RequestNotSentError(why) from error
+            if isinstance(message, Call):
+                raise RequestNotSentError(why) from error
+            raise ConnectionLostError(why) from error
 
     async def _pick(self) -> Connection[Any, ReceiveT, Any]:
         return self._connection

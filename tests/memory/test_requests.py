@@ -9,6 +9,7 @@ from snowtrio import (
     ById,
     ClientLimits,
     ConnectionClosedError,
+    ConnectionLostError,
     JSONLinesCodec,
     LineCodec,
     RequestClient,
@@ -125,9 +126,10 @@ async def test_the_end_of_a_sessions_connection_is_told_as_it_is(
     async with RequestClient(LineCodec(), peers.endpoint) as client, client.session() as session:
         await peers.streams[0].aclose()
         await trio.sleep(10)
-        for ask in (session.request, session.notify):
-            with pytest.raises(RequestNotSentError, match="connection of this session has ended"):
-                await ask(b"late")
+        with pytest.raises(RequestNotSentError, match="connection of this session has ended"):
+            await session.request(b"late")
+        with pytest.raises(ConnectionLostError, match="connection of this session has ended"):
+            await session.notify(b"late")
 
 
 def test_limits_of_another_kind_are_refused() -> None:

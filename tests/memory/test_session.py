@@ -166,7 +166,7 @@ async def test_its_connection_breaks(autojump_clock: trio.testing.MockClock) -> 
                 await sent.done.wait()
                 with pytest.raises(RequestNotSentError):
                     await session.request(b"b")
-                with pytest.raises(RequestNotSentError):
+                with pytest.raises(ConnectionLostError):
                     await session.notify(b"c")
                 assert client.statistics().in_flight == 0
             assert isinstance(sent.result, RequestInDoubtError)
