@@ -102,14 +102,12 @@ class Reader(Reading[ReceiveT]):
 
     async def _read_all(self) -> None:
         try:
-            data = self._first_bytes()
-            while data != b"":
+            while (data := await self._next_bytes()) != b"":
                 if isinstance(data, BaseException):
                     raise data
                 if data:
                     self._took(data)
                 await self._deliver()
-                data = await self._next_bytes()
         except TruncatedError:
             if self.buffer or not self._decoder.coder.ends_itself:
                 raise
@@ -159,16 +157,6 @@ class Reader(Reading[ReceiveT]):
         if self.buffer:
             return self._read_unless_switched()
         return self._transport.receive_some(self._limits.receive_size)
-
-    def _first_bytes(self) -> bytes | BaseException | None:
-        """Return what is there as the task begins: a peer that asks and leaves is not watched."""
-        self.inbox.read = None
-        if self._intake.limited or self._scope.cancel_called:
-            return None
-        missed, self._missed = self._missed, None
-        if missed is not None:
-            return missed
-        return self._transport.receive_nowait(self._limits.receive_size)
 
     async def _read_unless_switched(self) -> bytes | None:
         """Wait for bytes; None where those that are there have become another codec's meanwhile."""

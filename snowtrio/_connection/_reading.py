@@ -89,8 +89,6 @@ class Reading(Generic[ReceiveT]):
         self._slot: Slot[bytes | BaseException | None] = Slot()
         """Where the task waits while others do its work."""
         self._left: Item[ReceiveT] | None = None
-        if transport.receives_nowait and not self._intake.limited and not buffer:
-            self.inbox.read = self._read_first
 
     # The steps
 
@@ -153,19 +151,7 @@ class Reading(Generic[ReceiveT]):
         elif isinstance(what, BaseException):
             self._missed = what  # The task has just woken up by itself.
 
-    # The receiver itself, before the task begins and where sockets are few
-
-    async def _read_first(self) -> Item[ReceiveT] | None:
-        """Read in the receiver's task what came with the connection; None where nothing did."""
-        self.inbox.read = None
-        try:
-            data = self._transport.receive_nowait(self._limits.receive_size)
-            if data:
-                self._took(data)
-                return self._next_item()  # an end of input will be there for the task again
-        except Exception as error:  # the task knows what to do with it
-            self._missed = error
-        return None
+    # The receiver itself, where sockets are few
 
     async def _rest(self) -> bytes | BaseException | None:
         """Leave the reading to a receiver that comes for more, until it stays away."""
