@@ -136,8 +136,8 @@ class Exchange(Generic[ReceiveT]):
         if not call.done:
             self._ledger.forget(call)
 
-    def forget_refused(self) -> Call[Any, ReceiveT] | None:
-        """Let go, and return, the request that was encoded and then not accepted, if one was.
+    def forget_refused(self) -> None:
+        """Let go the request that was encoded and then not accepted, if one was.
 
         The transport broke in that moment, so it is the last one that was encoded.
         """
@@ -145,13 +145,12 @@ class Exchange(Generic[ReceiveT]):
         accepted = self._connection.statistics().messages_accepted
         call, self._last = self._last, None
         if self.encoded <= accepted or call is None:
-            return None
+            return
         self.encoded = accepted
         self._outstanding.withdraw(call.message)
         self.unanswered -= 1
         if call.carrier is self:
             call.carrier = None
-        return call
 
     # In
 
