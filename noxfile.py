@@ -11,7 +11,11 @@ from pathlib import Path
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-DEPENDENCIES: list[str] = PROJECT["project"]["dependencies"]
+# With all extras: tests, types and docs look at everything.
+DEPENDENCIES: list[str] = [
+    *PROJECT["project"]["dependencies"],
+    *(needed for extra in PROJECT["project"]["optional-dependencies"].values() for needed in extra),
+]
 WHEELS = Path(".nox", "_wheels").absolute()
 COVERAGE = Path(".nox", "_coverage").absolute()
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"

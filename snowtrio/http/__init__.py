@@ -1,0 +1,48 @@
+"""HTTP/1.1: a strict server and a pooled client on snowtrio's foundations.
+
+::
+
+    from snowtrio.http import Request, Response, serve_http
+
+    async def hello(request: Request) -> Response:
+        return Response.json({"path": request.path})
+
+    trio.run(serve_http, hello, 8000)
+
+Needs ``pip install snowtrio[http]``.
+"""
+
+from ._errors import (
+    BadFieldError,
+    BadMessageError,
+    BodyTimeoutError,
+    BodyTooLargeError,
+    HTTPError,
+)
+from ._headers import Headers, HeadersToSend
+from ._server import (
+    HTTPLimits,
+    HTTPServer,
+    HTTPStatistics,
+    Request,
+    Response,
+    ResponseWriter,
+    serve_http,
+)
+
+__all__ = [
+    "BadFieldError",
+    "BadMessageError",
+    "BodyTimeoutError",
+    "BodyTooLargeError",
+    "HTTPError",
+    "HTTPLimits",
+    "HTTPServer",
+    "HTTPStatistics",
+    "Headers",
+    "HeadersToSend",
+    "Request",
+    "Response",
+    "ResponseWriter",
+    "serve_http",
+]

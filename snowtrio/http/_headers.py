@@ -1,0 +1,48 @@
+"""Header fields as programs see them: text, found by name in any case, with many values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TypeAlias, cast
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from ._errors import BadFieldError
+from ._wire import Fields
+
+Headers: TypeAlias = CIMultiDictProxy[str]
+"""What came: a read-only `multidict.CIMultiDictProxy`. ``headers["Accept"]`` is the first value of
+a field, ``headers.getall("Accept", ())`` are all of them."""
+
+HeadersToSend: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+"""What is to be sent: a mapping, or pairs where a field comes more than once."""
+
+
+def read_headers(fields: Fields) -> Headers:
+    """Return fields as programs see them. Bytes above ASCII are read as Latin-1."""
+    return CIMultiDictProxy(
+        CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
+    )
+
+
+def write_headers(headers: HeadersToSend) -> list[tuple[bytes, bytes]]:
+    """Return fields as they stand on the wire.
+
+    Raises:
+        BadFieldError: one cannot be written in Latin-1, or is no text.
+    """
+    if isinstance(headers, Mapping):
+        mapping = cast("Mapping[str, str]", headers)
+        return [write_field(name, value) for name, value in mapping.items()]
+    return [write_field(name, value) for name, value in headers]
+
+
+# The same few fields are sent with every message.
+@lru_cache(maxsize=512)
+def write_field(name: str, value: str) -> tuple[bytes, bytes]:
+    """Return one field as it stands on the wire; raises as `write_headers`."""
+    try:
+        return name.lower().encode("ascii"), value.strip(" \t").encode("latin-1")
+    except (UnicodeEncodeError, AttributeError) as error:
+        raise BadFieldError(f"the field {name!r} cannot hold {value!r}") from error

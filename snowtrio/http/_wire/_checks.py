@@ -1,0 +1,76 @@
+"""What llhttp lets through and nobody should believe: pure decisions about heads."""
+
+from __future__ import annotations
+
+import re
+
+from .._errors import BadMessageError
+
+# Names, IPv4 addresses and IPv6 addresses in brackets, with a port perhaps (RFC 9110 section 4.2.3,
+# RFC 3986 section 3.2.2). Not whether such a host can be: only that all who read it see the same.
+_HOST = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_AUTHORITY = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(?:[/?].*)?", re.IGNORECASE)
+
+# llhttp parses the methods of RTSP and of its own relatives as well.
+METHODS = {
+    method.encode(): method
+    for method in (
+        *("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"),
+        *("COPY", "LOCK", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "SEARCH", "UNLOCK", "BIND"),
+        *("REBIND", "UNBIND", "ACL", "REPORT", "MKACTIVITY", "CHECKOUT", "MERGE", "M-SEARCH"),
+        *("NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "PURGE", "MKCALENDAR", "LINK", "UNLINK"),
+    )
+}
+
+
+def check_version(version: str) -> None:
+    """Refuse what is not HTTP/1.0 or HTTP/1.1."""
+    if version not in ("1.1", "1.0"):
+        raise BadMessageError(505, f"HTTP/{version} is not spoken here")
+
+
+def check_host(host: bytes | None, version: str) -> None:
+    """Refuse a request without a host, or with one that is none (RFC 9112 section 3.2)."""
+    if host is None:
+        if version != "1.0":
+            raise BadMessageError(400, "there is no host field")
+    elif _HOST.fullmatch(host) is None:
+        raise BadMessageError(400, "the host field is no host")
+
+
+def check_target(method: str, target: bytes, host: bytes | None) -> None:
+    """Refuse a target whose form does not belong to the method (RFC 9112 section 3.2)."""
+    if method == "CONNECT":
+        if _AUTHORITY.fullmatch(target) is None:
+            raise BadMessageError(400, "the target of CONNECT is not host:port")
+    elif target.startswith(b"/"):
+        if b"#" in target:
+            raise BadMessageError(400, "the target has a fragment")
+    elif target != b"*" or method != "OPTIONS":
+        _check_absolute(target, host)
+
+
+def _check_absolute(target: bytes, host: bytes | None) -> None:
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None or b"#" in target:
+        raise BadMessageError(400, "the target has a form that does not belong here")
+    if host is not None and match[1].lower() != host.lower():
+        # Whoever routes by one and whoever routes by the other would disagree.
+        raise BadMessageError(400, "the target and the host field name different hosts")
+
+
+def check_coding(coding: bytes, version: str) -> None:
+    """Refuse a transfer coding other than chunked, or any for HTTP/1.0 (RFC 9112 section 6.1)."""
+    if version == "1.0":
+        raise BadMessageError(400, "HTTP/1.0 has no transfer codings")
+    if coding.lower() != b"chunked":
+        raise BadMessageError(501, "the only transfer coding known here is chunked")
+
+
+def keeps_alive(connection: bytes, version: str) -> bool:
+    """Whether a ``Connection`` field lets another message follow (RFC 9112 section 9.3)."""
+    options = [option.strip().lower() for option in connection.split(b",")]
+    if b"close" in options:
+        return False
+    return version != "1.0" or b"keep-alive" in options

@@ -1,0 +1,159 @@
+"""The codecs of both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..._buffer import ReceiveBuffer
+from ..._codec import Codec
+from ..._errors import LocalProtocolError
+from ..._side import Side
+from ._events import EndOfMessage, RequestEvent, RequestHead, ResponseEvent, ResponseHead
+from ._limits import HeadLimits
+from ._requests import RequestDecoder
+from ._responses import ResponseDecoder
+from ._writing import Body, write_request, write_response
+
+
+class ServerCodec(Codec[ResponseEvent, RequestEvent]):
+    """Requests in, responses out.
+
+    Parameters:
+        limits: of the heads.
+    """
+
+    ends_itself = True
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self.limits = limits
+
+    def start(self, side: Side, context: object) -> ServerCoder:
+        """Return the coder of a connection."""
+        return ServerCoder(self.limits)
+
+    def encode(self, message: ResponseEvent) -> bytes:
+        """Refuse: a connection has a coder of its own."""
+        raise LocalProtocolError("this codec has state: start() it for each connection")
+
+    def decode(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
+        """Refuse: a connection has a coder of its own."""
+        raise LocalProtocolError("this codec has state: start() it for each connection")
+
+
+class ServerCoder(Codec[ResponseEvent, RequestEvent]):
+    """The coder of one connection of a server.
+
+    Parameters:
+        limits: of the heads.
+    """
+
+    ends_itself = True
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self._decoder = RequestDecoder(limits)
+        self._body = Body()
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a request has begun whose head is not complete."""
+        gatherer = self._decoder.gatherer
+        return gatherer.begun and not gatherer.in_body
+
+    @property
+    def in_body(self) -> bool:
+        """Whether a request's head has come and its body is not complete."""
+        return self._decoder.gatherer.in_body
+
+    @property
+    def body_size(self) -> int:
+        """Bytes that have come of the last body."""
+        return self._decoder.gatherer.body_size
+
+    def decode(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
+        """Take requests as they come."""
+        return self._decoder.decode(buffer)
+
+    def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
+        """Say what the end of input means."""
+        return self._decoder.decode_eof(buffer)
+
+    def encode(self, message: ResponseEvent) -> bytes:
+        """Return the bytes of a head, a piece of a body, or an end."""
+        if isinstance(message, ResponseHead):
+            return write_response(message, self._body)
+        if isinstance(message, EndOfMessage):
+            return self._body.write_end(message)
+        return self._body.write_piece(message)
+
+
+class ClientCodec(Codec[RequestEvent, ResponseEvent]):
+    """Requests out, responses in.
+
+    Parameters:
+        limits: of the heads.
+    """
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self.limits = limits
+
+    def start(self, side: Side, context: object) -> ClientCoder:
+        """Return the coder of a connection."""
+        return ClientCoder(self.limits)
+
+    def encode(self, message: RequestEvent) -> bytes:
+        """Refuse: a connection has a coder of its own."""
+        raise LocalProtocolError("this codec has state: start() it for each connection")
+
+    def decode(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
+        """Refuse: a connection has a coder of its own."""
+        raise LocalProtocolError("this codec has state: start() it for each connection")
+
+
+class ClientCoder(Codec[RequestEvent, ResponseEvent]):
+    """The coder of one connection of a client.
+
+    Parameters:
+        limits: of the heads.
+    """
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self._decoder = ResponseDecoder(limits)
+        self._body = Body()
+        self.ends_itself = True
+
+    @property
+    def sending(self) -> bool:
+        """Whether a request has begun whose body has not ended."""
+        return self._body.under_way
+
+    @property
+    def receiving(self) -> bool:
+        """Whether a response is due, or has begun and is not complete."""
+        gatherer = self._decoder.responses
+        return bool(gatherer.asked) or gatherer.begun
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may carry another request, once nothing is under way."""
+        return self._decoder.responses.goes_on and not self._decoder.deaf
+
+    def decode(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
+        """Take responses as they come."""
+        events = self._decoder.decode(buffer)
+        # A body that has no other end than that of the input must have TLS say that it is the end.
+        self.ends_itself = not self._decoder.responses.ends_with_input
+        return events
+
+    def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
+        """Say what the end of input means."""
+        return self._decoder.decode_eof(buffer)
+
+    def encode(self, message: RequestEvent) -> bytes:
+        """Return the bytes of a head, a piece of a body, or an end."""
+        if isinstance(message, RequestHead):
+            data = write_request(message, self._body)
+            self._decoder.responses.asked.append(message.method)
+            return data
+        if isinstance(message, EndOfMessage):
+            return self._body.write_end(message)
+        return self._body.write_piece(message)

@@ -1,0 +1,174 @@
+"""Heads and bodies to bytes, with one framing for each message (RFC 9112 section 6)."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from functools import lru_cache
+from http import HTTPStatus
+
+from ..._errors import LocalProtocolError
+from .._errors import BadFieldError
+from ._events import EndOfMessage, Fields, RequestHead, ResponseHead
+from ._fields import is_token, write_fields
+
+_TARGET = re.compile(r"[\x21-\x7e]+")
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+
+
+class Ends(Enum):
+    """How a body ends that leaves in pieces."""
+
+    CHUNKED = "with a last chunk"
+    WITH_OUTPUT = "with the connection's output"
+
+
+class Body:
+    """What is still to come of the body of a message that is being sent."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left: int | Ends | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a message has begun that is not complete."""
+        return self._left is not None
+
+    def begin(self, left: int | Ends) -> None:
+        """Begin a body of so many bytes, or one that ends in another way."""
+        self._left = left
+
+    def write_piece(self, piece: bytes) -> bytes:
+        """Return the bytes of a piece.
+
+        Raises:
+            LocalProtocolError: there is no body, or it is longer than was announced.
+        """
+        left = self._left
+        if left is None:
+            raise LocalProtocolError("a piece of a body without a head before it")
+        if left is Ends.WITH_OUTPUT:
+            return piece
+        if left is Ends.CHUNKED:
+            # An empty chunk would be the last one.
+            return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+        assert isinstance(left, int)
+        if len(piece) > left:
+            raise LocalProtocolError(
+                f"the body is longer than announced: {left} bytes are left, {len(piece)} came"
+            )
+        self._left = left - len(piece)
+        return piece
+
+    def write_end(self, end: EndOfMessage) -> bytes:
+        """Return the bytes of the end.
+
+        Raises:
+            LocalProtocolError: there is no body, or it is shorter than was announced; or trailers
+                are given for one that cannot have them.
+        """
+        left = self._left
+        if left is None:
+            raise LocalProtocolError("the end of a body without a head before it")
+        if left is Ends.CHUNKED:
+            written = b"0\r\n%b\r\n" % write_fields(end.trailers)
+        elif end.trailers:
+            raise LocalProtocolError("only a chunked body has trailers")
+        elif isinstance(left, int) and left:
+            raise LocalProtocolError(f"the body is {left} bytes shorter than announced")
+        else:
+            written = b""
+        self._left = None
+        return written
+
+
+def write_response(head: ResponseHead, body: Body) -> bytes:
+    """Return the bytes of a response's head, and of its body if that comes with it.
+
+    Raises:
+        LocalProtocolError: another response is under way, or this one contradicts itself.
+        BadFieldError: a field cannot stand in a head.
+    """
+    if body.under_way:
+        raise LocalProtocolError("the response before this one has not ended")
+    start = _start_line(head.status) + _write_own_fields(head.fields)
+    if head.status < 200:
+        return start + b"\r\n"
+    if not head.keep_alive:
+        start += b"connection: close\r\n"
+    elif head.http_version == "1.0":
+        start += b"connection: keep-alive\r\n"
+    if head.status in (204, 304) or (head.method == "CONNECT" and head.status < 300):
+        if head.body:
+            raise LocalProtocolError(f"a response with status {head.status} has no body")
+        return start + b"\r\n"
+    if head.body is None:
+        return start + _write_length(head, body)
+    start += b"content-length: %d\r\n\r\n" % len(head.body)
+    return start if head.method == "HEAD" else start + head.body
+
+
+def _write_length(head: ResponseHead, body: Body) -> bytes:
+    """Return the rest of the head of a response whose body follows in pieces."""
+    left = head.content_length
+    if head.method == "HEAD":
+        return b"content-length: %d\r\n\r\n" % left if left is not None else b"\r\n"
+    if left is not None:
+        body.begin(left)
+        return b"content-length: %d\r\n\r\n" % left
+    if head.http_version == "1.0":
+        if head.keep_alive:
+            raise LocalProtocolError("HTTP/1.0 has no chunks: close the connection after this body")
+        body.begin(Ends.WITH_OUTPUT)
+        return b"\r\n"
+    body.begin(Ends.CHUNKED)
+    return b"transfer-encoding: chunked\r\n\r\n"
+
+
+def write_request(head: RequestHead, body: Body) -> bytes:
+    """Return the bytes of a request's head, and of its body if that comes with it.
+
+    Raises:
+        LocalProtocolError: another request is under way, or the request line cannot be written.
+        BadFieldError: a field cannot stand in a head.
+    """
+    if body.under_way:
+        raise LocalProtocolError("the request before this one has not ended")
+    if not is_token(head.method.encode("latin-1", "replace")):
+        raise LocalProtocolError(f"{head.method!r} is no method")
+    if _TARGET.fullmatch(head.target) is None:
+        raise LocalProtocolError(f"{head.target!r} is no target: percent-encode it")
+    start = f"{head.method} {head.target} HTTP/1.1\r\n".encode("ascii")
+    start += _write_own_fields(head.fields)
+    if not head.keep_alive:
+        start += b"connection: close\r\n"
+    content = head.body
+    if content is not None:
+        if content or head.method in ("POST", "PUT", "PATCH"):
+            start += b"content-length: %d\r\n" % len(content)
+        return b"%b\r\n%b" % (start, content)
+    if head.content_length is not None:
+        body.begin(head.content_length)
+        return start + b"content-length: %d\r\n\r\n" % head.content_length
+    body.begin(Ends.CHUNKED)
+    return start + b"transfer-encoding: chunked\r\n\r\n"
+
+
+def _write_own_fields(fields: Fields) -> bytes:
+    for name, _ in fields:
+        if name.lower() in _FRAMING:
+            raise BadFieldError(f"{name.decode()} is decided by the body, not by a field")
+    return write_fields(fields)
+
+
+@lru_cache(maxsize=1024)
+def _start_line(status: int) -> bytes:
+    if not 100 <= status <= 999:
+        raise LocalProtocolError(f"{status} is no status")
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode("ascii")
