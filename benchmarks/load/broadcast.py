@@ -17,6 +17,10 @@ SIZE = 64
 # So few connections wait to be accepted at a time: the shortest usual backlog is 100.
 STEP = 50
 
+# A server may broadcast for the newest before it has begun with others that it accepted together
+# with it, and those would wait for ever.
+SETTLE = 0.02
+
 
 def open_all(port: int, connections: int, burst: bytes) -> list[Pinger]:
     """Open connections that all get what one of them sends.
@@ -28,6 +32,7 @@ def open_all(port: int, connections: int, burst: bytes) -> list[Pinger]:
     while len(pingers) < connections:
         missing = min(STEP, connections - len(pingers))
         pingers += [open_pinger(port, burst) for _ in range(missing)]
+        time.sleep(SETTLE)
         publish(pingers, pingers[-1])
         for pinger in pingers:
             while not pinger.receive():
