@@ -16,7 +16,7 @@ import trio
 
 from .._buffer import ReceiveBuffer
 from .._codec import Codec
-from .._transport import Transport
+from .._transport import Interrupted, Transport
 from ._answering import Answering
 from ._budget import Share
 from ._decoder import Decoder
@@ -49,6 +49,7 @@ class Reading(Generic[ReceiveT]):
     __slots__ = (
         "_counters",
         "_decoder",
+        "_in_place",
         "_intake",
         "_left",
         "_limits",
@@ -84,6 +85,8 @@ class Reading(Generic[ReceiveT]):
         self._counters = counters
         self._intake = Intake(buffer, counters, share, bucket, limits.stall_timeout)
         self._nap: trio.CancelScope | None = None
+        self._in_place = False
+        """Whether the receiver reads in its own task."""
         self._place: trio.CancelScope | None = None
         self._missed: BaseException | None = None
         self._slot: Slot[bytes | BaseException | None] = Slot()
@@ -161,7 +164,7 @@ class Reading(Generic[ReceiveT]):
             while True:
                 with trio.CancelScope(deadline=deadline) as self._nap:
                     return await self._slot.wait()
-                if self._place is None:
+                if not self._in_place:
                     self.inbox.near = False
                     return self._missed
                 deadline = math.inf
@@ -170,15 +173,24 @@ class Reading(Generic[ReceiveT]):
 
     async def _read_in_place(self) -> Item[ReceiveT] | None:
         """Read and decode in the receiver's task; None where it has to look what there is."""
+        if self._transport.interruptible:
+            return await self._read_here()
         with trio.CancelScope() as self._place:
-            try:
-                return await self._read_item()
-            except Exception as error:  # the task knows what to do with it
-                self._leave(error)
-            finally:
-                self._place = None
-                if self._nap is not None and self._nap.deadline == math.inf:
-                    self._nap.deadline = trio.current_time() + PATIENCE
+            return await self._read_here()
+        return None
+
+    async def _read_here(self) -> Item[ReceiveT] | None:
+        self._in_place = True
+        try:
+            return await self._read_item()
+        except Interrupted:
+            pass
+        except Exception as error:  # the task knows what to do with it
+            self._leave(error)
+        finally:
+            self._in_place, self._place = False, None
+            if self._nap is not None and self._nap.deadline == math.inf:
+                self._nap.deadline = trio.current_time() + PATIENCE
         return None
 
     async def _read_item(self) -> Item[ReceiveT] | None:
@@ -198,3 +210,5 @@ class Reading(Generic[ReceiveT]):
         self.inbox.read = None
         if self._place is not None:
             self._place.cancel(reason="the connection's own task reads now")
+        elif self._in_place:
+            self._transport.interrupt_receive()

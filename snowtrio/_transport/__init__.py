@@ -6,7 +6,7 @@ of them, with ``_plaintext`` and ``_ciphertext`` for its directions. ``_notifier
 bring new ones, and ``_listen`` opens the listeners.
 """
 
-from ._base import Address, Transport
+from ._base import Address, Interrupted, Transport
 from ._buffered import RECEIVE_SIZE, BufferedStream
 from ._closing import close_at_once
 from ._connect import Endpoint, StreamEndpoint, TCPEndpoint, UnixEndpoint
@@ -31,6 +31,7 @@ __all__ = [
     "BufferedStream",
     "BusyGuard",
     "Endpoint",
+    "Interrupted",
     "Listener",
     "SocketListener",
     "SocketTransport",

@@ -16,6 +16,10 @@ Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str
 DISCARD_SIZE = 64 * 1024
 
 
+class Interrupted(Exception):  # noqa: N818 - no error: whoever waited is to look again
+    """`Transport.interrupt_receive` ended a wait for bytes. Nothing was received."""
+
+
 class Transport(ABC):
     """Bytes in and out, one task at a time in each direction.
 
@@ -30,6 +34,8 @@ class Transport(ABC):
     """Whether `send_nowait` can take anything."""
     receives_nowait: bool = False
     """Whether `receive_nowait` can give anything."""
+    interruptible: bool = False
+    """Whether `interrupt_receive` can be called."""
 
     def __init__(self, peer_address: Address | None) -> None:
         self.peer_address = peer_address
@@ -55,7 +61,19 @@ class Transport(ABC):
 
     @abstractmethod
     async def receive_some(self, max_bytes: int) -> bytes:
-        """Wait for bytes and return at most `max_bytes` of them; ``b""`` at the end of input."""
+        """Wait for bytes and return at most `max_bytes` of them; ``b""`` at the end of input.
+
+        Raises:
+            Interrupted: `interrupt_receive` was called meanwhile.
+        """
+
+    def interrupt_receive(self) -> None:
+        """Have a task that waits in `receive_some` wait no more; only where `interruptible`.
+
+        Cheaper than a cancel scope around each wait, for most waits are never interrupted. A task
+        that has been woken already receives as ever.
+        """
+        raise NotImplementedError
 
     def watch(self, function: Callable[[bool], None]) -> bool:
         """Have `function` called with True whenever there is something for `receive_nowait`.

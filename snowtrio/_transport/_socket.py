@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from .._errors import StalledError
-from ._base import Address, Transport
+from ._base import Address, Interrupted, Transport
 from ._notifier import Notifier, current_notifier
 
 
@@ -27,11 +27,19 @@ class SocketTransport(Transport):
         peer: its peer's address, as the system gave it; asked for if not given.
     """
 
-    __slots__ = ("_known_to_trio", "_local_address", "_notifier", "_on_readable", "socket")
+    __slots__ = (
+        "_interruptions",
+        "_known_to_trio",
+        "_local_address",
+        "_notifier",
+        "_on_readable",
+        "socket",
+    )
 
     can_send_eof = True
     sends_nowait = True
     receives_nowait = True
+    interruptible = True
 
     def __init__(self, sock: socket.socket, peer: Address | bytes | None = None) -> None:
         sock.setblocking(False)
@@ -42,6 +50,7 @@ class SocketTransport(Transport):
         self._on_readable: Callable[[bool], None] | None = None
         self._known_to_trio = False
         """Whether Trio was ever asked to wait for it, and so has to be told that it closes."""
+        self._interruptions = 0
         if sock.family != getattr(socket, "AF_UNIX", None):
             # Frames leave joined already: waiting for more only adds delay.
             with contextlib.suppress(OSError):
@@ -57,12 +66,24 @@ class SocketTransport(Transport):
     async def receive_some(self, max_bytes: int) -> bytes:
         """Wait for the socket first: it is the checkpoint, and an idle socket is the usual case."""
         self._known_to_trio = True
-        while True:
+        interruptions = self._interruptions
+        while interruptions == self._interruptions:
             self._check_open()
-            await trio.lowlevel.wait_readable(self.socket)
+            try:
+                await trio.lowlevel.wait_readable(self.socket)
+            except trio.ClosedResourceError:
+                self._check_open()
+                break
             data = self.receive_nowait(max_bytes)
             if data is not None:
                 return data
+        raise Interrupted
+
+    def interrupt_receive(self) -> None:
+        """Say that the socket closes, which wakes whoever waits for it, and leave it open."""
+        self._interruptions += 1
+        if self._known_to_trio and self.socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self.socket)
 
     def watch(self, function: Callable[[bool], None]) -> bool:
         """Have the notifier watch the socket, if there are enough of them."""
@@ -116,16 +137,20 @@ class SocketTransport(Transport):
             raise self._broken(error) from error
 
     async def _wait_writable(self) -> bool:
-        self._known_to_trio = True
         with trio.move_on_after(self.stall_timeout) as scope:
-            await trio.lowlevel.wait_writable(self.socket)
+            await self.wait_send_might_not_block()
         return not scope.cancelled_caught
 
     async def wait_send_might_not_block(self) -> None:
         """Wait until the kernel has room."""
-        self._check_open()
         self._known_to_trio = True
-        await trio.lowlevel.wait_writable(self.socket)
+        waiting = True
+        while waiting:
+            self._check_open()
+            # A receiver that is interrupted is told that the socket closes, and so are we.
+            with contextlib.suppress(trio.ClosedResourceError):
+                await trio.lowlevel.wait_writable(self.socket)
+                waiting = False
 
     async def send_eof(self) -> None:
         """Shut our direction down; the other one goes on."""
