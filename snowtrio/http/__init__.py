@@ -28,6 +28,8 @@ from ._server import (
     Response,
     ResponseWriter,
     serve_http,
+    serve_http_listeners,
+    serve_http_unix,
 )
 
 __all__ = [
@@ -45,4 +47,6 @@ __all__ = [
     "Response",
     "ResponseWriter",
     "serve_http",
+    "serve_http_listeners",
+    "serve_http_unix",
 ]
