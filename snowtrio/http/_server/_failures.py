@@ -8,7 +8,7 @@ from typing import cast
 
 import trio
 
-from ..._errors import RemoteProtocolError, SnowtrioError
+from ..._errors import LocalProtocolError, RemoteProtocolError
 from .._errors import BadMessageError, BodyTimeoutError, BodyTooLargeError, HTTPError
 from .._json import write_json
 from .._wire import RequestHead
@@ -70,11 +70,10 @@ async def _tell(exchange: Exchange, request: Request, error: HTTPError) -> bool:
     """Answer with an error if no response has begun; otherwise the client has to see a cut."""
     if not exchange.responding:
         try:
-            response = error_response(error)
-        except (SnowtrioError, ValueError) as mistake:  # in its fields, or its words
+            await exchange.respond(error_response(error))
+        except (LocalProtocolError, ValueError) as mistake:  # in its fields, or its words
             note_failure(request, mistake)
-            response = error_response(HTTPError(500))
-        await exchange.respond(response)
+            await exchange.respond(error_response(HTTPError(500)))
     elif exchange.body_open:
         await exchange.cut()
         return False
@@ -98,12 +97,7 @@ def only_one(error: BaseException) -> BaseException:
 
 
 def error_response(error: HTTPError) -> Response:
-    """Return the response that tells a client of an error (RFC 9457).
-
-    Raises:
-        BadFieldError: its headers cannot be sent.
-        ValueError: its detail cannot.
-    """
+    """Return the response that tells a client of an error (RFC 9457)."""
     problem: dict[str, object] = {"status": error.status, "title": error.title}
     if error.detail:
         problem["detail"] = error.detail

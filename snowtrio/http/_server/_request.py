@@ -257,9 +257,10 @@ class Request:
         if self._way == "whole" and self.content is None:
             raise LocalProtocolError("the body is being read whole")
         if self._way is None:
+            exchange = self._live()
             self._way = "pieces"
             if self.content:
-                self._live().check_size(len(self.content))
+                exchange.check_size(len(self.content))
         return _Pieces(self)
 
     async def next_piece(self) -> bytes | None:
