@@ -14,7 +14,7 @@ from snowtrio import DrainTimeouts
 from snowtrio.http import HTTPLimits, HTTPServer, HTTPStatistics, serve_http_listeners
 from snowtrio.testing import MemoryListener
 
-from .serving import LIMIT, read_all
+from .serving import LIMIT
 
 QUICK = HTTPLimits(linger_timeout=0.2)
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -52,10 +52,12 @@ class Peer:
 
     Parameters:
         stream: to the server.
+        patience: seconds that nothing here comes near.
     """
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, patience: float = LIMIT) -> None:
         self.stream = stream
+        self.patience = patience
         self.read = b""
 
     async def send(self, data: bytes) -> None:
@@ -68,7 +70,7 @@ class Peer:
 
     async def reply(self, *, bodiless: bool = False) -> Reply:
         """Read a response; one to a HEAD has no body."""
-        with trio.fail_after(LIMIT):
+        with trio.fail_after(self.patience):
             head = await self._until(b"\r\n\r\n")
             start, *lines = head.decode("latin-1").split("\r\n")
             headers = _parse(lines)
@@ -85,8 +87,11 @@ class Peer:
 
     async def rest(self) -> bytes:
         """Return everything up to the end of input."""
+        with trio.fail_after(self.patience):
+            while data := await self.stream.receive_some():
+                self.read += data
         read, self.read = self.read, b""
-        return read + await read_all(self.stream)
+        return read
 
     async def _read_chunks(self, reply: Reply) -> None:
         while size := int(await self._until(b"\r\n"), 16):
@@ -126,10 +131,11 @@ class HTTPServed:
     server: HTTPServer
     listener: MemoryListener
     nursery: trio.Nursery
+    patience: float = LIMIT
 
     async def connect(self, greeting: bytes = b"") -> Peer:
         """Connect, say something, and let the server do what it does with it."""
-        peer = Peer(await self.listener.connect())
+        peer = Peer(await self.listener.connect(), self.patience)
         if greeting:
             await peer.send(greeting)
         await trio.testing.wait_all_tasks_blocked()
@@ -146,7 +152,11 @@ class HTTPServed:
 
 @asynccontextmanager
 async def serving_http(
-    handler: Any, *, listener: MemoryListener | None = None, **options: Any
+    handler: Any,
+    *,
+    listener: MemoryListener | None = None,
+    patience: float = LIMIT,
+    **options: Any,
 ) -> AsyncGenerator[HTTPServed, None]:
     """Serve in memory; at the end cancel, and check that nothing is left."""
     listener = listener if listener is not None else MemoryListener()
@@ -154,7 +164,7 @@ async def serving_http(
     try:
         async with trio.open_nursery() as nursery:
             serve = partial(serve_http_listeners, handler, [listener], **options)
-            served = HTTPServed(await nursery.start(serve), listener, nursery)
+            served = HTTPServed(await nursery.start(serve), listener, nursery, patience)
             yield served
             nursery.cancel_scope.cancel()
     finally:
