@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import trio
@@ -56,6 +56,9 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
             await exchange.part()
         elif exchange.head is None and not cast("ServerCoder", connection.coder).in_head:
             connection.stop_receiving()
+
+    def purge(self, connection: HTTPConnection, messages: Sequence[ResponseEvent]) -> None:
+        """Say nothing of clients that leave in the middle of a response; they are counted."""
 
     async def watch(self) -> None:
         """End connections whose clients are too slow; runs until it is cancelled."""
