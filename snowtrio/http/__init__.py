@@ -50,3 +50,8 @@ __all__ = [
     "serve_http_listeners",
     "serve_http_unix",
 ]
+
+# What is exported here comes from here, as far as its users need to know.
+for _name in __all__:
+    if getattr(globals()[_name], "__module__", "").startswith("snowtrio.http._"):
+        globals()[_name].__module__ = __name__
