@@ -7,21 +7,24 @@
 through the ``_exchange``; ``_failures`` says what becomes of a request that could not be answered.
 """
 
+from ._exchange import Exchange
 from ._http_server import HTTPServer
 from ._limits import HTTPLimits
-from ._request import Request
+from ._request import Request, exchange_of
 from ._response import Response
 from ._serve import serve_http, serve_http_listeners, serve_http_unix
 from ._statistics import HTTPStatistics
 from ._writer import ResponseWriter
 
 __all__ = [
+    "Exchange",
     "HTTPLimits",
     "HTTPServer",
     "HTTPStatistics",
     "Request",
     "Response",
     "ResponseWriter",
+    "exchange_of",
     "serve_http",
     "serve_http_listeners",
     "serve_http_unix",

@@ -86,13 +86,21 @@ class BodyReader:
             BodyTimeoutError: it comes too slowly.
             BadMessageError: the client broke the protocol, or ended its input.
         """
+        head = self.head
+        assert head is not None
+        if head.body is not None:
+            self.check_size(len(head.body))
+            return head.body
         while (piece := await self.receive_piece()) is not None:
             self._pieces.append(piece)
         body, self._pieces = b"".join(self._pieces), []
         return body
 
     async def receive_piece(self) -> bytes | None:
-        """Return the next piece of the body, None at its end; raises as `receive_body`."""
+        """Return the next piece of a body that did not come with its head, None at its end.
+
+        Raises as `receive_body`.
+        """
         head = self.head
         assert head is not None
         if self.body_ended:

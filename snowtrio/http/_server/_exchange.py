@@ -9,7 +9,7 @@ import trio
 
 from ..._codec import Codec
 from ..._connection import Connection
-from ..._errors import LocalProtocolError
+from ..._errors import ConnectionClosedError, ConnectionLostError, LocalProtocolError
 from .._errors import HTTPError
 from .._headers import HeadersToSend, write_field, write_headers
 from .._wire import EndOfMessage, Fields, RequestHead, ResponseHead
@@ -30,6 +30,7 @@ class Exchange(BodyReader):
     """
 
     __slots__ = (
+        "_early",
         "body_open",
         "draining",
         "ending",
@@ -61,6 +62,7 @@ class Exchange(BodyReader):
         """Of the response that has begun."""
         self.sent = 0
         """Bytes of its body."""
+        self._early: RequestHead | None = None
 
     def begin(self, head: RequestHead) -> None:
         """Begin to answer a request."""
@@ -71,6 +73,28 @@ class Exchange(BodyReader):
         self.head = head
         self.responding = False
         self.begin_body(head)
+
+    # Requests that come early
+
+    async def wait_disconnected(self) -> None:
+        """Return once the client has ended its input or is lost; keep a request that comes."""
+        if not self.body_ended:
+            raise LocalProtocolError("a client is only watched once the body has been read")
+        if self._early is not None:
+            await trio.sleep_forever()
+        try:
+            event = await self.connection.receive()
+        except (trio.EndOfChannel, ConnectionLostError, ConnectionClosedError):
+            await trio.lowlevel.checkpoint()
+            return
+        assert isinstance(event, RequestHead)
+        self._early = event
+        await trio.sleep_forever()
+
+    def take_early(self) -> RequestHead | None:
+        """Return the request that came while the one before it was answered."""
+        head, self._early = self._early, None
+        return head
 
     # A response
 
@@ -83,11 +107,13 @@ class Exchange(BodyReader):
         head = self._begin(response.status, response.fields, body, None)
         if response.content_length is not None:
             _announce(head, response.content_length)
-        await self._send_head(head)
+        await self._send(head)
 
     async def _stream(self, response: Response, body: AsyncIterable[bytes | str]) -> None:
         try:
-            await self.start_response(response.status, response.fields, response.content_length)
+            await self.send_head(
+                response.status, response.fields, None, content_length=response.content_length
+            )
             if self.body_open:
                 async for piece in body:
                     await self.send_piece(piece)
@@ -97,9 +123,16 @@ class Exchange(BodyReader):
             if aclose is not None:
                 await aclose()
 
-    async def start_response(self, status: int, fields: Fields, content_length: int | None) -> None:
-        """Send a head alone; its body follows in pieces."""
-        await self._send_head(self._begin(status, fields, None, content_length))
+    async def send_head(
+        self,
+        status: int,
+        fields: Fields,
+        body: bytes | None,
+        *,
+        content_length: int | None = None,
+    ) -> None:
+        """Send a head with fields as they stand on the wire, and its body if that is known."""
+        await self._send(self._begin(status, fields, body, content_length))
 
     def _begin(
         self, status: int, fields: Fields, body: bytes | None, content_length: int | None
@@ -142,7 +175,7 @@ class Exchange(BodyReader):
             return body is not None  # A handler that streams may read it yet.
         return left > self.service.limits.max_unread_body and body is not None
 
-    async def _send_head(self, head: ResponseHead) -> None:
+    async def _send(self, head: ResponseHead) -> None:
         """Send a head. Where that fails, or is cancelled, no response has begun."""
         # RFC 9110 section 6.4.1: what these say of a body, none follows.
         opens = head.body is None and head.method != "HEAD" and head.status not in (204, 304)
@@ -208,7 +241,7 @@ class Exchange(BodyReader):
         else:
             fields += [write_field("connection", "upgrade"), write_field("upgrade", protocol)]
             answer = ResponseHead(status=101, fields=fields)
-        await self._send_head(answer)
+        await self._send(answer)
         self.upgraded = self.ending = True
         self.goodbye = goodbye
         connection = cast("Connection[SendT, ReceiveT, None]", self.connection)

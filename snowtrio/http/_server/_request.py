@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.message import Message
+from operator import attrgetter
 from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
@@ -279,6 +280,21 @@ class Request:
         """The fields behind a chunked body, once that has been read."""
         return read_headers(self._live().trailers)
 
+    # The client
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the client has left: it has ended its input, or the connection is lost.
+
+        For a response that goes on until then. The end of the input may be half a close, so what is
+        sent afterwards may still arrive. A client that has sent its next request already is not
+        watched. Cancelled, it loses nothing; always a checkpoint.
+
+        Raises:
+            LocalProtocolError: the body has not been read to its end.
+            trio.BusyResourceError: another task waits, or reads the body.
+        """
+        await self._live().wait_disconnected()
+
     # The response, where returning one is not enough
 
     async def send_informational(self, status: int, headers: HeadersToSend = ()) -> None:
@@ -313,7 +329,8 @@ class Request:
             BadFieldError: a header cannot be sent.
         """
         exchange = self._live()
-        await exchange.start_response(check_status(status), write_headers(headers), content_length)
+        fields = write_headers(headers)
+        await exchange.send_head(check_status(status), fields, None, content_length=content_length)
         return ResponseWriter(exchange, self._head)
 
     async def upgrade(
@@ -363,3 +380,7 @@ class _Pieces(AsyncIterator[bytes]):
         if not piece:
             raise StopAsyncIteration
         return piece
+
+
+exchange_of: Callable[[Request], Exchange] = attrgetter("_exchange")
+"""For the room above that speaks in bytes where `Request` does in text."""
