@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -95,20 +95,25 @@ def _read(coder: Any, pieces: Iterable[bytes], *, decline: bool, eof: bool) -> R
         buffer.append(piece)
         while not buffer.paused or decline:
             buffer.resume()
-            if not _gather(coder.decode(buffer), reading, fed):
+            if not _gather(coder.decode, buffer, reading, fed):
                 return reading
             if not buffer.paused:
                 break
     if buffer.paused:
         reading.rest = buffer.take_all()
     elif eof:
-        _gather(coder.decode_eof(buffer), reading, fed)
+        _gather(coder.decode_eof, buffer, reading, fed)
     return reading
 
 
-def _gather(events: Iterable[object], reading: Reading, fed: int) -> bool:
+def _gather(
+    decode: Callable[[ReceiveBuffer], Iterable[object]],
+    buffer: ReceiveBuffer,
+    reading: Reading,
+    fed: int,
+) -> bool:
     try:
-        for event in events:
+        for event in decode(buffer):
             _add(event, reading.messages, fed)
     except BadMessageError as error:
         reading.failure, reading.reason = error.status, error.reason

@@ -47,42 +47,37 @@ class Chunks:
         size = len(data)
         return min(grid, size - _count_half(data))
 
-    def advance(self, count: int, body_size: int, *, ended: bool) -> None:
+    def advance(self, count: int, body_size: int, trailers: Fields | None) -> None:
         """Count what has been read.
 
         Parameters:
             count: the bytes.
             body_size: how much of the body they, and those before, have brought.
-            ended: whether the body has ended with them.
+            trailers: what has come behind the body if it has ended with them; None if it has not.
 
         Raises:
-            BadMessageError: there is more framing than can be meant well.
+            BadMessageError: the trailers are larger, or more, than a head's fields may be, or there
+                is more framing than can be meant well.
         """
         self._read += count
-        if not ended and self._read % _GRID:
+        if trailers is not None:
+            self._check_trailers(trailers)
+        elif self._read % _GRID:
             return
         limit = self._limits.max_head_size
         if self._read - body_size > limit + _OVERHEAD_PER_BYTE * body_size:
             raise BadMessageError(400, "the chunks are more framing than body")
-        if ended:
-            return
         self._without = self._without + _GRID if body_size == self._last_size else 0
         self._last_size = body_size
-        if self._without > limit:
+        if self._without > limit and trailers is None:
             raise BadMessageError(431, "the trailers are too large")
 
-    def check_trailers(self, fields: Fields) -> None:
-        """Refuse trailers that are larger, or more, than a head's fields may be.
-
-        Raises:
-            BadMessageError: so they are.
-        """
+    def _check_trailers(self, fields: Fields) -> None:
         if len(fields) > self._limits.max_fields:
             raise BadMessageError(431, "there are too many trailers")
-        if fields:
-            size = sum([len(name) + len(value) + 4 for name, value in fields])
-            if size > self._limits.max_head_size:
-                raise BadMessageError(431, "the trailers are too large")
+        size = sum([len(name) + len(value) + 4 for name, value in fields])
+        if size > self._limits.max_head_size:
+            raise BadMessageError(431, "the trailers are too large")
 
 
 def _count_half(data: bytes) -> int:

@@ -157,7 +157,7 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
             IncompleteFrameError: it came inside a message.
         """
         if (self._part or self._left) and not self.deaf:
-            raise IncompleteFrameError(b"")
+            raise IncompleteFrameError(bytes(self._part))
         return ()
 
     def _decode_slices(self, buffer: ReceiveBuffer) -> Iterator[HeadT | bytes | EndOfMessage]:
@@ -302,6 +302,7 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
     def _take_chunks(self, data: bytes, at: int) -> int:
         found, chunks, begun = self._found, self._chunks, at
         assert chunks is not None
+        trailers: Fields | None = None
         while not found.complete:
             stop = chunks.find_stop(data, begun, at)
             if stop <= at:
@@ -311,11 +312,10 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
             except HttpParserError as error:
                 raise BadMessageError(400, str(error)) from error
             self.body_size = found.size
-            chunks.advance(stop - at, found.size, ended=found.complete)
+            trailers = found.take_fields() if found.complete else None
+            chunks.advance(stop - at, found.size, trailers)
             at = stop
-        trailers = found.take_fields()
-        chunks.check_trailers(trailers)
-        self._end_body(trailers)
+        self._end_body(trailers or ())
         return at
 
     def _end_body(self, trailers: Fields) -> None:
