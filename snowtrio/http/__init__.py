@@ -14,6 +14,7 @@ Needs ``pip install snowtrio[http]``.
 
 from ._errors import (
     BadFieldError,
+    BadJSONError,
     BadMessageError,
     BodyTimeoutError,
     BodyTooLargeError,
@@ -32,6 +33,7 @@ from ._server import (
 
 __all__ = [
     "BadFieldError",
+    "BadJSONError",
     "BadMessageError",
     "BodyTimeoutError",
     "BodyTooLargeError",

@@ -13,9 +13,9 @@ from ..._codec import Codec
 from ..._connection import Connection
 from ..._transport import Address
 from .._headers import Headers, HeadersToSend, read_headers
-from .._json import read_json
 from .._wire import RequestHead
 from ._exchange import Exchange
+from ._json_body import check_json_type, read_json_body
 from ._writer import ResponseWriter
 
 SendT = TypeVar("SendT")
@@ -172,18 +172,30 @@ class Request:
         return (await self.body()).decode()
 
     @overload
-    async def json(self) -> Any: ...
+    async def json(self, *, any_content_type: bool = False) -> Any: ...
 
     @overload
-    async def json(self, kind: type[ValueT]) -> ValueT: ...
+    async def json(self, kind: type[ValueT], *, any_content_type: bool = False) -> ValueT: ...
 
-    async def json(self, kind: Any = Any) -> Any:
-        """Return the body's JSON.
+    async def json(self, kind: Any = Any, *, any_content_type: bool = False) -> Any:
+        """Return the body's JSON (row Z13); what is raised here is the right response as well.
 
         Parameters:
-            kind: the type it has to have.
+            kind: the type it has to have: a dataclass, an attrs class, or whatever else msgspec
+                takes. Members that the type does not know are passed over.
+            any_content_type: whether a body is taken that does not say it is JSON. A page of any
+                other site can have its visitors' browsers send such a one.
+
+        Raises:
+            BadJSONError: 400 where it is no JSON: not UTF-8, empty, nested too deeply, with a byte
+                order mark; 422 where it does not fit, and the error names the path.
+            HTTPError: 415, its ``Content-Type`` is neither ``application/json`` nor ends in
+                ``+json``.
+            BodyTooLargeError: as `body`, and so are the others.
         """
-        return read_json(await self.body(), kind)
+        if not any_content_type:
+            check_json_type(self._head.fields)
+        return read_json_body(await self.body(), kind)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it comes; raises as `body`."""
