@@ -22,12 +22,16 @@ from ._errors import (
 )
 from ._headers import Headers, HeadersToSend
 from ._server import (
+    Folder,
     HTTPLimits,
     HTTPServer,
     HTTPStatistics,
     Request,
     Response,
     ResponseWriter,
+    Router,
+    check_conditions,
+    file_response,
     serve_http,
 )
 
@@ -37,6 +41,7 @@ __all__ = [
     "BadMessageError",
     "BodyTimeoutError",
     "BodyTooLargeError",
+    "Folder",
     "HTTPError",
     "HTTPLimits",
     "HTTPServer",
@@ -46,5 +51,8 @@ __all__ = [
     "Request",
     "Response",
     "ResponseWriter",
+    "Router",
+    "check_conditions",
+    "file_response",
     "serve_http",
 ]

@@ -5,18 +5,25 @@ connection in turn and gives each to the handler as a `Request` (``_request``), 
 `Response` (``_response``) go through the ``_exchange``. ``_watch`` decides which clients are too slow.
 """
 
+from ._files import check_conditions, file_response
+from ._folder import Folder
 from ._limits import HTTPLimits
 from ._request import Request
 from ._response import Response
+from ._router import Router
 from ._serve import HTTPServer, HTTPStatistics, serve_http
 from ._writer import ResponseWriter
 
 __all__ = [
+    "Folder",
     "HTTPLimits",
     "HTTPServer",
     "HTTPStatistics",
     "Request",
     "Response",
     "ResponseWriter",
+    "Router",
+    "check_conditions",
+    "file_response",
     "serve_http",
 ]
