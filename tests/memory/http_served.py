@@ -11,6 +11,7 @@ import trio
 
 from snowtrio.http import HTTPLimits
 from snowtrio.http._server._protocol import HTTPProtocol
+from snowtrio.testing import MemoryListener
 
 from ..serving import LIMIT, Served, serving
 
@@ -67,9 +68,18 @@ def read_answer(came: bytes) -> Answer:
 
 @asynccontextmanager
 async def serving_http(
-    handler: Callable[..., Any], limits: HTTPLimits | None = None
+    handler: Callable[..., Any], limits: HTTPLimits | None = None, *, lockstep: bool = False
 ) -> AsyncIterator[HTTPServed]:
-    """Serve HTTP in memory, and check at the end that nothing is left."""
+    """Serve HTTP in memory, and check at the end that nothing is left.
+
+    Parameters:
+        handler: of requests.
+        limits: of the server.
+        lockstep: whether what is sent waits until it is received.
+    """
+    listener = MemoryListener(lockstep=lockstep)
     limits = limits or HTTPLimits()
-    async with serving(protocol=HTTPProtocol(handler, limits), limits=limits) as served:
+    async with serving(
+        protocol=HTTPProtocol(handler, limits), limits=limits, listener=listener
+    ) as served:
         yield HTTPServed(served)
