@@ -14,6 +14,7 @@ Needs ``pip install snowtrio[http]``.
 
 from ._errors import (
     BadFieldError,
+    BadJSONError,
     BadMessageError,
     BodyTimeoutError,
     BodyTooLargeError,
@@ -21,12 +22,16 @@ from ._errors import (
 )
 from ._headers import Headers, HeadersToSend
 from ._server import (
+    Folder,
     HTTPLimits,
     HTTPServer,
     HTTPStatistics,
     Request,
     Response,
     ResponseWriter,
+    Router,
+    check_conditions,
+    file_response,
     serve_http,
     serve_http_listeners,
     serve_http_unix,
@@ -34,9 +39,11 @@ from ._server import (
 
 __all__ = [
     "BadFieldError",
+    "BadJSONError",
     "BadMessageError",
     "BodyTimeoutError",
     "BodyTooLargeError",
+    "Folder",
     "HTTPError",
     "HTTPLimits",
     "HTTPServer",
@@ -46,6 +53,9 @@ __all__ = [
     "Request",
     "Response",
     "ResponseWriter",
+    "Router",
+    "check_conditions",
+    "file_response",
     "serve_http",
     "serve_http_listeners",
     "serve_http_unix",
