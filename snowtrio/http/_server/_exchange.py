@@ -9,7 +9,12 @@ import trio
 
 from ..._codec import Codec
 from ..._connection import Connection
-from ..._errors import LocalProtocolError, RemoteProtocolError
+from ..._errors import (
+    ConnectionClosedError,
+    ConnectionLostError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from .._errors import BodyTimeoutError, BodyTooLargeError
 from .._headers import HeadersToSend, write_field, write_headers
 from .._wire import EndOfMessage, RequestEvent, RequestHead, ResponseEvent, ResponseHead
@@ -56,6 +61,7 @@ class Exchange:
         self.status = 0
         """Of the response that has begun."""
         self.trailers: Any = ()
+        self._early: RequestHead | None = None
         self._dates = dates
         self._body_size = 0
         self._body_ended = False
@@ -136,16 +142,38 @@ class Exchange:
             self._said_continue = True
             await self.connection.send(ResponseHead(status=100))
 
+    # Requests that come early
+
+    async def wait_disconnected(self) -> None:
+        """Return once the client has ended its input or is lost; keep a request that comes."""
+        if not self._body_ended:
+            raise LocalProtocolError("a client is only watched once the body has been read")
+        if self._early is not None:
+            await trio.sleep_forever()
+        try:
+            event = await self.connection.receive()
+        except (trio.EndOfChannel, ConnectionLostError, ConnectionClosedError):
+            await trio.lowlevel.checkpoint()
+            return
+        assert isinstance(event, RequestHead)
+        self._early = event
+        await trio.sleep_forever()
+
+    def take_early(self) -> RequestHead | None:
+        """Return the request that came while the one before it was answered."""
+        head, self._early = self._early, None
+        return head
+
     # The response
 
     async def respond(self, response: Response) -> None:
         """Send a response that a handler has returned."""
         body = response.body
         if isinstance(body, bytes):
-            await self._send_head(response.status, response.fields, body)
+            await self.send_head(response.status, response.fields, body)
             return
         try:
-            await self._send_head(
+            await self.send_head(
                 response.status, response.fields, None, content_length=response.content_length
             )
             if self.body_open:
@@ -160,7 +188,7 @@ class Exchange:
         self, status: int, headers: HeadersToSend, content_length: int | None
     ) -> None:
         """Send a head alone; its body follows in pieces."""
-        await self._send_head(status, write_headers(headers), None, content_length=content_length)
+        await self.send_head(status, write_headers(headers), None, content_length=content_length)
 
     async def send_informational(self, status: int, headers: HeadersToSend) -> None:
         """Send a response before the response."""
@@ -173,7 +201,7 @@ class Exchange:
         if head.http_version != "1.0":
             await self.connection.send(ResponseHead(status=status, fields=write_headers(headers)))
 
-    async def _send_head(
+    async def send_head(
         self,
         status: int,
         fields: list[tuple[bytes, bytes]],
@@ -181,6 +209,7 @@ class Exchange:
         *,
         content_length: int | None = None,
     ) -> None:
+        """Send a head with fields as they stand on the wire, and its body if that is known."""
         head = self.head
         assert head is not None
         if self.responding:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from operator import attrgetter
 from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
@@ -195,6 +196,21 @@ class Request:
         """The fields behind a chunked body, once that has been read."""
         return read_headers(self._exchange.trailers)
 
+    # The client
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the client has left: it has ended its input, or the connection is lost.
+
+        For a response that goes on until then. The end of the input may be half a close, so what is
+        sent afterwards may still arrive. A client that has sent its next request already is not
+        watched. Cancelled, it loses nothing; always a checkpoint.
+
+        Raises:
+            LocalProtocolError: the body has not been read to its end.
+            trio.BusyResourceError: another task waits, or reads the body.
+        """
+        await self._exchange.wait_disconnected()
+
     # The response, where returning one is not enough
 
     async def send_informational(self, status: int, headers: HeadersToSend = ()) -> None:
@@ -245,3 +261,7 @@ class Request:
             LocalProtocolError: the client has not offered it.
         """
         return await self._exchange.upgrade(protocol, codec, headers)
+
+
+exchange_of: Callable[[Request], Exchange] = attrgetter("_exchange")
+"""For the room above that speaks in bytes where `Request` does in text."""

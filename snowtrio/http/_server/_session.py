@@ -27,7 +27,7 @@ async def serve_requests(exchange: Exchange, handler: Handler) -> None:
     connection = exchange.connection
     while True:
         try:
-            head = await connection.receive()
+            head = exchange.take_early() or await connection.receive()
         except trio.EndOfChannel:
             if exchange.expired:
                 await _refuse(exchange, HTTPError(408, "the request came too slowly"))
