@@ -10,8 +10,8 @@ The application gets the server's limits, its backpressure and its drain. Needs
 ``pip install snowtrio[http]``.
 
 ``_serve`` is the verb. ``_runner`` runs the application for each request, in a task of its own,
-with a ``_scope`` and with the ``receive`` and ``send`` of an ``_exchange``; ``_messages`` knows what
-may be sent; ``_lifespan`` tells the application when the server begins and ends.
+with a ``_scope`` and with the ``receive`` and ``send`` of an ``_exchange``; ``_messages`` knows
+what may be sent; ``_lifespan`` tells the application when the server begins and ends.
 """
 
 from ._errors import ClientDisconnectedError, LifespanError

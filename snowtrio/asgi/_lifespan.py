@@ -79,6 +79,8 @@ class Lifespan:
 
     async def _send(self, message: Message) -> None:
         kind, stage = message["type"], self._stage
+        if stage is Stage.SERVING and kind == "lifespan.shutdown.failed":
+            return  # Frameworks say so when they are cancelled; an error follows in any case.
         done = kind == f"lifespan.{stage.value}.complete"
         failed = kind == f"lifespan.{stage.value}.failed"
         if stage in (Stage.SERVING, Stage.OVER) or not (done or failed):
