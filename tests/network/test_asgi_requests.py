@@ -176,13 +176,15 @@ def gathering(pieces: list[Message], *, until: str = "end") -> Any:
 
 async def post(data: bytes, *, step: int | None = None, **options: Any) -> tuple[Answer, Any]:
     pieces: list[Message] = []
-    async with serving(gathering(pieces), lifespan="off", **options) as server:
-        async with await connect(server) as stream:
-            for at in range(0, len(data), step or len(data)):
-                await stream.send_all(data[at : at + (step or len(data))])
-                if step is not None:
-                    await trio.testing.wait_all_tasks_blocked()
-            answer = read_answer(await read_all(stream))
+    async with (
+        serving(gathering(pieces), lifespan="off", **options) as server,
+        await connect(server) as stream,
+    ):
+        for at in range(0, len(data), step or len(data)):
+            await stream.send_all(data[at : at + (step or len(data))])
+            if step is not None:
+                await trio.testing.wait_all_tasks_blocked()
+        answer = read_answer(await read_all(stream))
     return answer, pieces
 
 
@@ -214,11 +216,13 @@ async def test_expectation() -> None:
     """Z4: the client is told to go on when the application asks for the body, not before."""
     pieces: list[Message] = []
     head, data = SIZED[:-5].replace(b"Host: x", b"Host: x\r\nExpect: 100-continue"), SIZED[-5:]
-    async with serving(gathering(pieces), lifespan="off") as server:
-        async with await connect(server, head) as stream:
-            assert (await read_until(stream, b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
-            await stream.send_all(data)
-            assert read_answer(await read_all(stream)).body == b"hello"
+    async with (
+        serving(gathering(pieces), lifespan="off") as server,
+        await connect(server, head) as stream,
+    ):
+        assert (await read_until(stream, b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        await stream.send_all(data)
+        assert read_answer(await read_all(stream)).body == b"hello"
     async with serving(HELLO) as server:
         assert (await ask(server, head)).status == 200
 
@@ -242,10 +246,12 @@ async def test_body_broken() -> None:
 async def test_body_cut() -> None:
     """Z4: a client that leaves in the middle of its body is one that has disconnected."""
     pieces: list[Message] = []
-    async with serving(gathering(pieces), lifespan="off") as server:
-        async with await connect(server, SIZED[:-2]) as stream:
-            await stream.send_eof()
-            await read_all(stream)
+    async with (
+        serving(gathering(pieces), lifespan="off") as server,
+        await connect(server, SIZED[:-2]) as stream,
+    ):
+        await stream.send_eof()
+        await read_all(stream)
     assert pieces[-1] == {"type": "http.disconnect"}
 
 
@@ -271,17 +277,20 @@ async def test_upload_waits_for_the_application() -> None:
 
     head = SIZED.partition(b"Content-Length")[0] + b"Content-Length: %d\r\n\r\n" % size
     sent = 0
-    async with serving(app, lifespan="off", limits=HTTPLimits(max_body_size=None)) as server:
-        async with await connect(server, head) as stream, trio.open_nursery() as nursery:
+    async with (
+        serving(app, lifespan="off", limits=HTTPLimits(max_body_size=None)) as server,
+        await connect(server, head) as stream,
+        trio.open_nursery() as nursery,
+    ):
 
-            async def upload() -> None:
-                nonlocal sent
-                while sent < size:
-                    await stream.send_all(bytes(65536))
-                    sent += 65536
+        async def upload() -> None:
+            nonlocal sent
+            while sent < size:
+                await stream.send_all(bytes(65536))
+                sent += 65536
 
-            nursery.start_soon(upload)
-            await trio.testing.wait_all_tasks_blocked(0.1)
-            assert sent < size
-            go_on.set()
-            assert read_answer(await read_all(stream)).body == b"%d" % size
+        nursery.start_soon(upload)
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        assert sent < size
+        go_on.set()
+        assert read_answer(await read_all(stream)).body == b"%d" % size
