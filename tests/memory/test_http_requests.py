@@ -165,15 +165,16 @@ async def test_head_without_a_body(autojump_clock: trio.testing.MockClock) -> No
         finally:
             ran.append(ends)
 
-    async def handler(asked: Request) -> Response:
+    async def handler(asked: Request) -> Response | None:
         if asked.path == "/length":
             return Response(content_length=1234)
         if asked.path == "/pieces":
             return Response(pieces("closed"))
-        if asked.path == "/writer":
-            writer = await asked.start_response()
+        if asked.path in ("/writer", "/304"):
+            writer = await asked.start_response(200 if asked.path == "/writer" else 304)
             await writer.send("never seen")
             await writer.end()
+            return None
         return Response("whole")
 
     async with serving_http(handler) as served:
@@ -183,6 +184,8 @@ async def test_head_without_a_body(autojump_clock: trio.testing.MockClock) -> No
         length = await peer.ask(request("HEAD", "/length"), bodiless=True)
         assert length.headers["content-length"] == "1234"
         await peer.ask(request("HEAD", "/pieces"), bodiless=True)
+        await peer.ask(request("HEAD", "/writer"), bodiless=True)
+        assert (await peer.ask(request(target="/304"))).status == 304
         assert (await peer.ask(GET)).body == b"whole"
     assert ran == []
 

@@ -30,6 +30,7 @@ class Exchange(BodyReader):
     """
 
     __slots__ = (
+        "_bodiless",
         "_early",
         "body_open",
         "draining",
@@ -58,6 +59,7 @@ class Exchange(BodyReader):
         """How that protocol parts."""
         self.body_open = False
         """Whether pieces of a response's body may follow."""
+        self._bodiless = False
         self.status = 0
         """Of the response that has begun."""
         self.sent = 0
@@ -186,15 +188,16 @@ class Exchange(BodyReader):
             self.responding = False
             raise
         self.body_open = opens
+        self._bodiless = head.body is None and not opens
         self.status = head.status
         self.sent = len(head.body) if head.body is not None else 0
         self.service.tally.classes[head.status // 100] += 1
 
     async def send_piece(self, piece: bytes | str) -> None:
-        """Send a piece of a response's body; to a HEAD nothing is sent."""
+        """Send a piece of a response's body; nothing is sent where it cannot have one."""
         data = piece.encode() if isinstance(piece, str) else piece
         if not self.body_open:
-            if self.head is not None and self.head.method == "HEAD":
+            if self._bodiless:
                 return
             raise LocalProtocolError("the body of this response has ended")
         if data:
