@@ -31,9 +31,9 @@ class Exchange(BodyReader):
 
     __slots__ = (
         "_bodiless",
-        "_early",
         "body_open",
         "draining",
+        "early",
         "ending",
         "goodbye",
         "requests",
@@ -64,7 +64,8 @@ class Exchange(BodyReader):
         """Of the response that has begun."""
         self.sent = 0
         """Bytes of its body."""
-        self._early: RequestHead | None = None
+        self.early: RequestHead | None = None
+        """A request that came while the one before it was answered."""
 
     def begin(self, head: RequestHead) -> None:
         """Begin to answer a request."""
@@ -82,7 +83,7 @@ class Exchange(BodyReader):
         """Return once the client has ended its input or is lost; keep a request that comes."""
         if not self.body_ended:
             raise LocalProtocolError("a client is only watched once the body has been read")
-        if self._early is not None:
+        if self.early is not None:
             await trio.sleep_forever()
         try:
             event = await self.connection.receive()
@@ -90,12 +91,12 @@ class Exchange(BodyReader):
             await trio.lowlevel.checkpoint()
             return
         assert isinstance(event, RequestHead)
-        self._early = event
+        self.early = event
         await trio.sleep_forever()
 
     def take_early(self) -> RequestHead | None:
-        """Return the request that came while the one before it was answered."""
-        head, self._early = self._early, None
+        """Return the request that came early, which is nobody's then."""
+        head, self.early = self.early, None
         return head
 
     # A response
@@ -146,7 +147,13 @@ class Exchange(BodyReader):
             raise LocalProtocolError("this request has its response already")
         if head.method == "CONNECT" and status < 300:
             raise HTTPError(501, "no tunnels are opened here")
-        if not self.ending and (not head.keep_alive or self._must_end(head, body, content_length)):
+        plain = self.body_ended and body is not None  # as nearly all are
+        if (
+            self.expired
+            or not head.keep_alive
+            or self.requests == self.service.limits.max_requests
+            or (not plain and self._must_end(head, body, content_length))
+        ):
             self.ending = True
         stamp = self.service.stamp.fields()
         for name, _ in fields:
@@ -164,8 +171,6 @@ class Exchange(BodyReader):
 
     def _must_end(self, head: RequestHead, body: bytes | None, content_length: int | None) -> bool:
         """Whether the connection cannot go on after this response."""
-        if self.expired or self.requests == self.service.limits.max_requests:
-            return True
         if body is None and content_length is None and head.http_version == "1.0":
             return True  # Its body has no other end.
         if self.body_ended:
@@ -173,9 +178,8 @@ class Exchange(BodyReader):
         if head.expects_continue and not self.said_continue:
             return True  # Nobody knows whether the client sends its body all the same.
         left = self.left
-        if left is None:
-            return body is not None  # A handler that streams may read it yet.
-        return left > self.service.limits.max_unread_body and body is not None
+        too_long = left is None or left > self.service.limits.max_unread_body
+        return too_long and body is not None  # A handler that streams may read it yet.
 
     async def _send(self, head: ResponseHead) -> None:
         """Send a head. Where that fails, or is cancelled, no response has begun."""
