@@ -269,6 +269,55 @@ async def test_full_server_answers_503() -> None:
         assert (reply.status, reply.body) == (429, b'{"busy":true}')
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/a/b?c=d&c=e&f", "/a/b", [("c", "d"), ("c", "e"), ("f", "")]),
+        ("/caf%C3%A9?x=a+b%20c", "/café", [("x", "a b c")]),
+        ("/a%2Fb", "/a/b", []),
+        ("//a?", "//a", []),
+        ("http://test/a?b=http://c/", "/a", [("b", "http://c/")]),
+        ("http://test?b", "/", [("b", "")]),
+        ("http://test", "/", []),
+    ],
+)
+async def test_targets(target: str, path: str, query: list[tuple[str, str]]) -> None:
+    """Z4: the path, with its encoding undone, and the query, in all forms of a target."""
+    seen: list[Request] = []
+
+    def handler(asked: Request) -> Response:
+        seen.append(asked)
+        return Response()
+
+    async with serving_http(handler) as served:
+        peer = await served.connect(request(target=target))
+        assert (await peer.reply()).status == 200
+    (asked,) = seen
+    assert (asked.target, asked.path, list(asked.query.items())) == (target, path, query)
+
+
+async def test_requests_are_numbered_in_order() -> None:
+    """Z6: those of the whole server, from 1 on."""
+    async with serving_http(echo) as served:
+        first, second = await served.connect(), await served.connect()
+        numbers = [(await peer.ask(GET)).body for peer in (first, second, first)]
+    assert numbers == [b"GET / 1 ", b"GET / 2 ", b"GET / 3 "]
+
+
+async def test_old_clients_offer_no_upgrade() -> None:
+    """Z4: RFC 9110 section 7.8 has the field ignored in HTTP/1.0."""
+
+    def handler(asked: Request) -> Response:
+        return Response(str(asked.upgrade_offered))
+
+    offer = ["Connection: upgrade, keep-alive", "Upgrade: lines"]
+    async with serving_http(handler) as served:
+        peer = await served.connect(request("GET", "/", *offer, version="1.0"))
+        assert (await peer.reply()).body == b"None"
+        assert (await peer.ask(request("GET", "/", *offer))).body == b"lines"
+        assert (await peer.ask(GET)).body == b"None"
+
+
 BODIES = {
     "utf-8": ("", "grün".encode(), (200, "grün")),
     "latin": ("text/plain; charset=latin-1", b"gr\xfcn", (200, "grün")),

@@ -66,12 +66,11 @@ class Response:
         else:
             self.body = _as_body(body)
             content_type = content_type or "application/octet-stream"
-        if content_type is None:
-            pass
-        elif self.fields:
-            self._add_type(content_type)
-        else:
-            self.fields.append(write_field("content-type", content_type))
+        if content_type is not None:
+            if self.fields:
+                self._add_type(content_type)
+            else:
+                self.fields.append(write_field("content-type", content_type))
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: HeadersToSend = ()) -> Response:
