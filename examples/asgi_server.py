@@ -58,7 +58,8 @@ def find_application(name: str) -> ASGIApplication:
     found: Any = importlib.import_module(module)
     for part in (attribute or "app").split("."):
         found = getattr(found, part)
-    return found
+    application: ASGIApplication = found
+    return application
 
 
 def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
