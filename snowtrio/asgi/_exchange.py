@@ -194,7 +194,8 @@ class ASGIExchange:
             await self._send_head(start)
         elif awaited is not Awaited.BODY:
             raise misplaced(message["type"], awaited)
-        await self._exchange.send_piece(body)
+        if self._exchange.body_open:  # RFC 9110: a HEAD, a 204 and a 304 have none.
+            await self._exchange.send_piece(body)
         if not more:
             await self._end_body()
 
