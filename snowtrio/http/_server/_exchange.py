@@ -12,8 +12,16 @@ from ..._connection import Connection
 from ..._errors import LocalProtocolError, RemoteProtocolError
 from .._errors import BodyTimeoutError, BodyTooLargeError
 from .._headers import HeadersToSend, write_field, write_headers
-from .._wire import EndOfMessage, RequestEvent, RequestHead, ResponseEvent, ResponseHead
+from .._wire import (
+    EndOfMessage,
+    RequestEvent,
+    RequestHead,
+    ResponseEvent,
+    ResponseHead,
+    ServerCoder,
+)
 from ._date import Dates
+from ._file_body import FileBody
 from ._limits import HTTPLimits
 from ._response import Response
 
@@ -148,13 +156,23 @@ class Exchange:
             await self._send_head(
                 response.status, response.fields, None, content_length=response.content_length
             )
-            if self.body_open:
+            if self.body_open and not await self._sent_as_file(body):
                 async for piece in body:
                     await self.send_piece(piece)
             await self.end_response(response.trailers)
         finally:
-            if isinstance(body, AsyncGenerator):
-                await cast("AsyncGenerator[Any, None]", body).aclose()
+            if isinstance(body, (AsyncGenerator, FileBody)):
+                await cast("AsyncGenerator[Any, None] | FileBody", body).aclose()
+
+    async def _sent_as_file(self, body: object) -> bool:
+        """Send a body from the file that it comes from, if it is one and that can be done."""
+        if not (isinstance(body, FileBody) and self.connection.can_send_file):
+            return False
+        return await body.send(self.send_piece, self._send_file)
+
+    async def _send_file(self, descriptor: int, offset: int, size: int) -> None:
+        cast("ServerCoder", self.connection.coder).leave_out(size)
+        await self.connection.send_file(descriptor, offset, size)
 
     async def start_response(
         self, status: int, headers: HeadersToSend, content_length: int | None
