@@ -85,6 +85,7 @@ class OpenedFile:
     @property
     def waits(self) -> bool:
         """Whether it cannot be told what is in memory, so that a thread has to read."""
+        self.read_nowait(1, 0)
         return self._waits
 
     @property
