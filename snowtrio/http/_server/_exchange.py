@@ -12,8 +12,9 @@ from ..._connection import Connection
 from ..._errors import ConnectionClosedError, ConnectionLostError, LocalProtocolError
 from .._errors import HTTPError
 from .._headers import HeadersToSend, write_field, write_headers
-from .._wire import EndOfMessage, Fields, RequestHead, ResponseHead
+from .._wire import EndOfMessage, Fields, RequestHead, ResponseHead, ServerCoder
 from ._body_reader import BodyReader, HTTPConnection
+from ._file_body import FileBody
 from ._response import Response
 from ._service import Service
 
@@ -117,7 +118,7 @@ class Exchange(BodyReader):
             await self.send_head(
                 response.status, response.fields, None, content_length=response.content_length
             )
-            if self.body_open:
+            if self.body_open and not await self._sent_as_file(body):
                 async for piece in body:
                     await self.send_piece(piece)
             await self.end_response(response.trailers)
@@ -125,6 +126,17 @@ class Exchange(BodyReader):
             aclose = getattr(body, "aclose", None)
             if aclose is not None:
                 await aclose()
+
+    async def _sent_as_file(self, body: object) -> bool:
+        """Send a body from the file that it comes from, if it is one and that can be done."""
+        if not (isinstance(body, FileBody) and self.connection.can_send_file):
+            return False
+        return await body.send(self.send_piece, self._send_file)
+
+    async def _send_file(self, descriptor: int, offset: int, size: int) -> None:
+        cast("ServerCoder", self.connection.coder).leave_out(size)
+        await self.connection.send_file(descriptor, offset, size)
+        self.sent += size
 
     async def send_head(
         self,

@@ -68,6 +68,14 @@ class ServerCoder(Codec[ResponseEvent, RequestEvent]):
         """Bytes that have come of the last body."""
         return self._decoder.body_size
 
+    def leave_out(self, size: int) -> None:
+        """Note that so many bytes of the body that is being sent do not come by here.
+
+        Raises:
+            LocalProtocolError: there is none of known length, or it is longer than was announced.
+        """
+        self._body.leave_out(size)
+
     def decode(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
         """Take requests as they come."""
         return self._decoder.decode(buffer)

@@ -60,6 +60,20 @@ class Body:
         self._left = left - len(piece)
         return piece
 
+    def leave_out(self, size: int) -> None:
+        """Note that bytes of a body of known length go to the peer by another way.
+
+        Raises:
+            LocalProtocolError: there is no such body, or it is longer than was announced.
+        """
+        if not isinstance(self._left, int):
+            raise LocalProtocolError("only a body of known length has parts that are not written")
+        if size > self._left:
+            raise LocalProtocolError(
+                f"the body is longer than announced: {self._left} bytes are left, {size} came"
+            )
+        self._left -= size
+
     def write_end(self, end: EndOfMessage) -> bytes:
         """Return the bytes of the end.
 
