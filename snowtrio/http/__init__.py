@@ -14,6 +14,7 @@ Needs ``pip install snowtrio[http]``.
 
 from ._errors import (
     BadFieldError,
+    BadJSONError,
     BadMessageError,
     BodyTimeoutError,
     BodyTooLargeError,
@@ -21,20 +22,28 @@ from ._errors import (
 )
 from ._headers import Headers, HeadersToSend
 from ._server import (
+    Folder,
     HTTPLimits,
     HTTPServer,
     HTTPStatistics,
     Request,
     Response,
     ResponseWriter,
+    Router,
+    check_conditions,
+    file_response,
     serve_http,
+    serve_http_listeners,
+    serve_http_unix,
 )
 
 __all__ = [
     "BadFieldError",
+    "BadJSONError",
     "BadMessageError",
     "BodyTimeoutError",
     "BodyTooLargeError",
+    "Folder",
     "HTTPError",
     "HTTPLimits",
     "HTTPServer",
@@ -44,5 +53,15 @@ __all__ = [
     "Request",
     "Response",
     "ResponseWriter",
+    "Router",
+    "check_conditions",
+    "file_response",
     "serve_http",
+    "serve_http_listeners",
+    "serve_http_unix",
 ]
+
+# What is exported here comes from here, as far as its users need to know.
+for _name in __all__:
+    if getattr(globals()[_name], "__module__", "").startswith("snowtrio.http._"):
+        globals()[_name].__module__ = __name__

@@ -8,6 +8,7 @@
     ├── LocalProtocolError
     │   └── BadFieldError           a field of yours cannot stand in a head
     └── HTTPError                   raised in a handler, it is the response
+        ├── BadJSONError            400 or 422: the body is not the JSON that was asked for
         ├── BodyTooLargeError       413: above ``max_body_size``
         └── BodyTimeoutError        408: the body comes too slowly
 """
@@ -86,6 +87,20 @@ class BodyTimeoutError(HTTPError):
 
     def __init__(self) -> None:
         super().__init__(408, "the body came too slowly")
+
+
+class BadJSONError(HTTPError):
+    """A request's body is no JSON (400), or JSON that does not fit the type asked for (422).
+
+    Parameters:
+        status: 400 or 422.
+        detail: what is wrong, and where.
+        path: of what does not fit, as in ``$.authors[0].born``; None where it is no JSON.
+    """
+
+    def __init__(self, status: int, detail: str, *, path: str | None = None) -> None:
+        super().__init__(status, detail)
+        self.path = path
 
 
 def _phrase(status: int) -> str:

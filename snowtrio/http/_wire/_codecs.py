@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ..._buffer import ReceiveBuffer
 from ..._codec import Codec
@@ -56,18 +56,25 @@ class ServerCoder(Codec[ResponseEvent, RequestEvent]):
     @property
     def in_head(self) -> bool:
         """Whether a request has begun whose head is not complete."""
-        gatherer = self._decoder.gatherer
-        return gatherer.begun and not gatherer.in_body
+        return self._decoder.in_head
 
     @property
     def in_body(self) -> bool:
         """Whether a request's head has come and its body is not complete."""
-        return self._decoder.gatherer.in_body
+        return self._decoder.in_body
 
     @property
     def body_size(self) -> int:
         """Bytes that have come of the last body."""
-        return self._decoder.gatherer.body_size
+        return self._decoder.body_size
+
+    def leave_out(self, size: int) -> None:
+        """Note that so many bytes of the body that is being sent do not come by here.
+
+        Raises:
+            LocalProtocolError: there is none of known length, or it is longer than was announced.
+        """
+        self._body.leave_out(size)
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
         """Take requests as they come."""
@@ -129,20 +136,31 @@ class ClientCoder(Codec[RequestEvent, ResponseEvent]):
     @property
     def receiving(self) -> bool:
         """Whether a response is due, or has begun and is not complete."""
-        gatherer = self._decoder.responses
-        return bool(gatherer.asked) or gatherer.begun
+        decoder = self._decoder
+        return bool(decoder.asked) or decoder.in_head or decoder.in_body
 
     @property
     def reusable(self) -> bool:
         """Whether the connection may carry another request, once nothing is under way."""
-        return self._decoder.responses.goes_on and not self._decoder.deaf
+        return self._decoder.goes_on and not self._decoder.deaf
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
         """Take responses as they come."""
         events = self._decoder.decode(buffer)
-        # A body that has no other end than that of the input must have TLS say that it is the end.
-        self.ends_itself = not self._decoder.responses.ends_with_input
+        if not isinstance(events, list):
+            return self._decode_slowly(events)
+        self._note_end()
         return events
+
+    def _decode_slowly(self, events: Iterable[ResponseEvent]) -> Iterator[ResponseEvent]:
+        for event in events:
+            self._note_end()
+            yield event
+        self._note_end()
+
+    def _note_end(self) -> None:
+        # A body that has no other end than that of the input must have TLS say that it is the end.
+        self.ends_itself = not self._decoder.ends_with_input
 
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
         """Say what the end of input means."""
@@ -152,7 +170,7 @@ class ClientCoder(Codec[RequestEvent, ResponseEvent]):
         """Return the bytes of a head, a piece of a body, or an end."""
         if isinstance(message, RequestHead):
             data = write_request(message, self._body)
-            self._decoder.responses.asked.append(message.method)
+            self._decoder.asked.append(message.method)
             return data
         if isinstance(message, EndOfMessage):
             return self._body.write_end(message)
