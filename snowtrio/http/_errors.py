@@ -7,9 +7,17 @@
     │   └── BadMessageError         the peer's bytes are no message that we take; has a status
     ├── LocalProtocolError
     │   └── BadFieldError           a field of yours cannot stand in a head
-    └── HTTPError                   raised in a handler, it is the response
-        ├── BodyTooLargeError       413: above ``max_body_size``
-        └── BodyTimeoutError        408: the body comes too slowly
+    ├── HTTPError                   raised in a handler, it is the response
+    │   ├── BodyTooLargeError       413: above ``max_body_size``
+    │   └── BodyTimeoutError        408: the body comes too slowly
+    └── FetchError                  a client's request has no response that could be used
+        ├── InvalidURLError         nothing was sent: the URL names nothing to ask   (ValueError)
+        ├── RedirectError           a redirect leads nowhere, or where it must not
+        │   └── TooManyRedirectsError
+        ├── ContentCodingError      a body is not what its ``Content-Encoding`` says
+        ├── ResponseTooLargeError   a body is above the bound
+        │   └── SinkOverflowError   a body is larger than the buffer that it goes to
+        └── ProxyError              a proxy does not let us through; has its status
 """
 
 from __future__ import annotations
@@ -86,6 +94,82 @@ class BodyTimeoutError(HTTPError):
 
     def __init__(self) -> None:
         super().__init__(408, "the body came too slowly")
+
+
+class FetchError(SnowtrioError):
+    """A request of a client has no response that could be used; the classes below say why."""
+
+
+class InvalidURLError(FetchError, ValueError):
+    """A URL from which no request can be made. Nothing was sent."""
+
+
+class RedirectError(FetchError):
+    """A redirect that is not followed: it leads nowhere, in a circle, or where it must not.
+
+    Nothing was sent to where it leads. The connection that it came on is as after any response.
+
+    Parameters:
+        reason: what is wrong with it.
+        status: of the response that redirects.
+        location: what that response says, as text.
+    """
+
+    def __init__(self, reason: str, status: int, location: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.location = location
+
+    def __reduce__(self) -> tuple[type[RedirectError], tuple[str, int, str]]:
+        return type(self), (self.reason, self.status, self.location)
+
+
+class TooManyRedirectsError(RedirectError):
+    """One redirect more than ``max_redirects``."""
+
+
+class ContentCodingError(FetchError):
+    """A body is not what its ``Content-Encoding`` says, or is in a coding that is not known here."""
+
+
+class ResponseTooLargeError(FetchError):
+    """A response's body is above the bound that it was given.
+
+    Parameters:
+        size: bytes of the body, as far as it was seen or announced.
+        limit: the bound in bytes.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"the body has {size} bytes or more, and {limit} are allowed")
+        self.size = size
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[type[ResponseTooLargeError], tuple[int, int]]:
+        return type(self), (self.size, self.limit)
+
+
+class SinkOverflowError(ResponseTooLargeError):
+    """A response's body is larger than the buffer that it goes to. It was filled, and no more."""
+
+
+class ProxyError(FetchError):
+    """A proxy does not let us through to a server.
+
+    Parameters:
+        reason: what it said.
+        status: of its response, such as 407 where it wants to know who asks; None where what it
+            sent was no response to be used.
+    """
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+    def __reduce__(self) -> tuple[type[ProxyError], tuple[str, int | None]]:
+        return type(self), (self.reason, self.status)
 
 
 def _phrase(status: int) -> str:
