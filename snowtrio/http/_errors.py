@@ -130,7 +130,7 @@ class TooManyRedirectsError(RedirectError):
 
 
 class ContentCodingError(FetchError):
-    """A body is not what its ``Content-Encoding`` says, or is in a coding that is not known here."""
+    """A body is not what its ``Content-Encoding`` says, or that is not known here."""
 
 
 class ResponseTooLargeError(FetchError):

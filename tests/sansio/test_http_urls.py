@@ -106,7 +106,7 @@ def test_an_object_that_says_it_is_encoded_is_not_believed(path: str) -> None:
 def test_what_is_no_url_at_all() -> None:
     """Z7."""
     with pytest.raises(TypeError):
-        locate(b"http://h/")  # type: ignore[arg-type]
+        locate(b"http://h/")
 
 
 @pytest.mark.parametrize(
