@@ -227,6 +227,15 @@ class Connection(
         """Iterate over batches until the peer ends its input; may be left at any batch."""
         return _Batches(self._inbox, self._writer)
 
+    def has_input(self) -> bool:
+        """Look whether anything has come that was not received, if only the end; does not wait.
+
+        For those who are about to use a connection that was quiet. False is no promise: it may be
+        on its way, and where the socket cannot be asked, the next pass of the run loop knows.
+        """
+        inbox, reader = self._inbox, self._reader
+        return bool(inbox.ready) or inbox.holds or reader.eof or reader.done or reader.look()
+
     async def answer(
         self, function: Callable[[Connection[SendT, ReceiveT, ContextT], ReceiveT], SendT | None]
     ) -> None:
