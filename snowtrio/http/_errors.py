@@ -11,6 +11,11 @@
     │   ├── BodyTooLargeError       413: above ``max_body_size``
     │   └── BodyTimeoutError        408: the body comes too slowly
     └── FetchError                  a client's request has no response that could be used
+        ├── FetchTimeoutError       one of its timeouts is over                  (TimeoutError)
+        ├── NoResponseError         the connection ended before the response was complete
+        ├── BadResponseError        what the server sent is no response
+        ├── ResponseStatusError     ``raise_for_status``: 400 or above
+        ├── ResponseJSONError       a body is not the JSON that was wanted         (ValueError)
         ├── InvalidURLError         nothing was sent: the URL names nothing to ask   (ValueError)
         ├── RedirectError           a redirect leads nowhere, or where it must not
         │   └── TooManyRedirectsError
@@ -98,6 +103,64 @@ class BodyTimeoutError(HTTPError):
 
 class FetchError(SnowtrioError):
     """A request of a client has no response that could be used; the classes below say why."""
+
+
+class FetchTimeoutError(FetchError, TimeoutError):
+    """A request took longer than one of its timeouts. Its connection is closed.
+
+    Parameters:
+        reason: which one.
+        phase: what was waited for: "waiting", "connect", "send", "response", "piece" or "pause".
+        in_doubt: whether the server may have got the request, and acted on it.
+    """
+
+    def __init__(self, reason: str, *, phase: str, in_doubt: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.phase = phase
+        self.in_doubt = in_doubt
+
+
+class NoResponseError(FetchError):
+    """The connection ended before the response was complete.
+
+    Parameters:
+        reason: how.
+        in_doubt: whether the server may have got the request, and acted on it; otherwise nothing of
+            it was sent.
+    """
+
+    def __init__(self, reason: str, *, in_doubt: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.in_doubt = in_doubt
+
+
+class BadResponseError(FetchError):
+    """What the server sent is no response, or above a limit; ``__cause__`` says more.
+
+    It may have acted on the request. The connection is closed.
+    """
+
+
+class ResponseStatusError(FetchError):
+    """A response says that the request has failed: raised by ``raise_for_status`` alone.
+
+    Parameters:
+        status: 400 to 999.
+        request: method and URL.
+        response: what came.
+    """
+
+    def __init__(self, status: int, request: str, response: object = None) -> None:
+        super().__init__(f"{status} {_phrase(status)}: {request}")
+        self.status = status
+        self.request = request
+        self.response = response
+
+
+class ResponseJSONError(FetchError, ValueError):
+    """A body is no JSON, or is not what was wanted of it; the message names the path."""
 
 
 class InvalidURLError(FetchError, ValueError):
