@@ -51,7 +51,7 @@ CODINGS: list[Any] = [
 ]
 Compress = Callable[[bytes], bytes]
 
-NOISE = random.Random(4).randbytes(200_000)
+NOISE = random.Random(4).randbytes(70_000)
 BODIES = [b"", b"a", b"hello " * 1000, bytes(3 * PIECE), NOISE]
 
 
