@@ -16,13 +16,18 @@ from .._headers import HeadersToSend, write_field, write_headers
 from .._wire import ResponseHead
 from ._asking import Field, Outgoing, make_asked
 from ._bodies import NOTHING, BodyToSend, make_body
+from ._cookies import CookieJar
 from ._fetching import Fetching
+from ._hops import Hops
 from ._limits import HTTPClientLimits, Timeouts, as_timeouts
 from ._pool import ConnectionPool, HTTPClientStatistics
+from ._pouring import Pail
+from ._proxies import ProxyChoice
 from ._reading import Incoming
 from ._redirects import DEFAULT_MAX_REDIRECTS, Redirects
 from ._response import ClientResponse, ResponseStream
 from ._retrying import RetryPolicy
+from ._sinks import Sink, as_sink
 from ._timing import Stopwatch
 from ._urls import locate
 from ._ways import Ways, Where
@@ -57,6 +62,10 @@ class HTTPClient(EnteredOnce):
             the system trusts; names are checked.
         endpoint: where to connect, rather than to the host and port of the URL: a
             `snowtrio.UnixEndpoint`, say; or a function that is given an ``Origin`` and returns one.
+        proxy: what requests go through: a `Proxy`, `EnvironmentProxies`, or a function that is
+            given an ``Origin`` and returns a `Proxy`, None for none.
+        cookies: keeps those that servers set, and sends them back; by default there are none. With
+            a jar a redirect may lead back to where it came from.
     """
 
     def __init__(
@@ -68,15 +77,17 @@ class HTTPClient(EnteredOnce):
         retries: RetryPolicy | None = None,
         ssl_context: ssl.SSLContext | None = None,
         endpoint: Where | None = None,
+        proxy: ProxyChoice | None = None,
+        cookies: CookieJar | None = None,
     ) -> None:
         self._limits = limits if limits is not None else HTTPClientLimits()
         self._timeouts = as_timeouts(timeouts, Timeouts())
         self._defaults = _merge(write_headers(headers), _DEFAULTS)
-        self._ways = Ways(self._limits, ssl_context, endpoint)
+        self._ways = Ways(self._limits, ssl_context, endpoint, proxy)
         self._pool = ConnectionPool(self._limits, self._ways.find)
-        self._fetching = Fetching(
-            self._pool, self._limits, retries if retries is not None else RetryPolicy()
-        )
+        self._hops = Hops(cookies, proxy)
+        policy = retries if retries is not None else RetryPolicy()
+        self._fetching = Fetching(self._pool, self._limits, policy, self._hops)
 
     @asynccontextmanager
     async def _run(self) -> AsyncGenerator[None, None]:
@@ -101,6 +112,7 @@ class HTTPClient(EnteredOnce):
         body: BodyToSend | None = None,
         json: Any = NOTHING,
         timeout: float | Timeouts | None = None,
+        sink: Sink | trio.abc.SendStream | None = None,
         max_body_size: int | None = None,
         max_redirects: int = DEFAULT_MAX_REDIRECTS,
         content_length: int | None = None,
@@ -120,7 +132,10 @@ class HTTPClient(EnteredOnce):
             body: what to send: see `BodyToSend`.
             json: a value whose JSON is sent.
             timeout: the total in seconds, or `Timeouts`; by default the client's.
-            max_body_size: bytes of the response's body, by default the client's bound.
+            sink: where the body goes as it comes, if the status is 200 to 299: a file, a stream,
+                a `BufferSink`, any `Sink`. Bodies of other responses are gathered as without one.
+            max_body_size: bytes of the response's body, by default the client's bound, and none for
+                what goes to a sink.
             max_redirects: followed at most; 0 gives the redirect as the response.
             content_length: bytes that an async iterator will give, if that is known; it is sent in
                 chunks otherwise.
@@ -132,7 +147,8 @@ class HTTPClient(EnteredOnce):
         Raises:
             InvalidURLError: no request can be made of the URL. Nothing was sent.
             ConnectError: no connection could be opened. Nothing was sent.
-            HandshakeError: likewise, TLS or a proxy said no.
+            HandshakeError: likewise, TLS said no.
+            ProxyError: likewise, a proxy said no.
             PoolBusyError: ``max_waiting`` requests wait for a connection. Nothing was sent.
             PoolClosedError: the client is closed.
             FetchTimeoutError: it took too long; ``in_doubt`` says whether anything was sent.
@@ -141,18 +157,19 @@ class HTTPClient(EnteredOnce):
             RedirectError: a redirect is not followed.
             ResponseTooLargeError: the body is above the bound.
             ContentCodingError: the body is not what its coding says.
+            Exception: whatever `sink` raises, such as `SinkOverflowError`.
         """
         request = self._make_request(
             url, method, headers, body, json, content_length, expect_continue, on_informational
         )
         watch = Stopwatch(as_timeouts(timeout, self._timeouts))
-        limit = self._limits.max_body_size if max_body_size is None else max_body_size
-        redirects = Redirects(max_redirects)
+        redirects = self._redirects(max_redirects)
+        pail = Pail(as_sink(sink) if sink is not None else None, max_body_size, decode)
         with watch.scope:
             if not request.streams:
-                return await self._fetch(request, redirects, watch, None, limit, decode)
+                return await self._fetch(request, redirects, watch, None, pail)
             async with open_plain_nursery() as nursery:
-                response = await self._fetch(request, redirects, watch, nursery, limit, decode)
+                response = await self._fetch(request, redirects, watch, nursery, pail)
                 nursery.cancel_scope.cancel(reason="the response is complete")
             return response
         raise watch.give_up()
@@ -163,13 +180,11 @@ class HTTPClient(EnteredOnce):
         redirects: Redirects,
         watch: Stopwatch,
         nursery: trio.Nursery | None,
-        limit: int | None,
-        decode: bool,
+        pail: Pail,
     ) -> ClientResponse:
         exchange, head, history = await self._fetching.follow(request, redirects, watch, nursery)
         try:
-            incoming = Incoming(exchange, head, limit, decode=decode)
-            body = await incoming.read()
+            body = await pail.fill(exchange, head, watch, self._limits.max_body_size)
         finally:
             exchange.finish()
         url = request.asked.destination.url
@@ -213,7 +228,7 @@ class HTTPClient(EnteredOnce):
             watch = Stopwatch(as_timeouts(timeout, self._timeouts))
             found = None
             with watch.scope:
-                redirects = Redirects(max_redirects)
+                redirects = self._redirects(max_redirects)
                 found = await self._fetching.follow(request, redirects, watch, nursery)
             if found is None:
                 raise watch.give_up()
@@ -246,6 +261,9 @@ class HTTPClient(EnteredOnce):
             expect_continue=expect_continue,
             on_informational=on_informational,
         )
+
+    def _redirects(self, max_redirects: int) -> Redirects:
+        return Redirects(max_redirects, allow_return=self._hops.cookies is not None)
 
     # The client
 
@@ -289,8 +307,10 @@ async def fetch(
     timeout: float | Timeouts | None = None,
     max_body_size: int | None = None,
     max_redirects: int = DEFAULT_MAX_REDIRECTS,
+    sink: Sink | trio.abc.SendStream | None = None,
     ssl_context: ssl.SSLContext | None = None,
     endpoint: Where | None = None,
+    proxy: ProxyChoice | None = None,
 ) -> ClientResponse:
     """Return the response to one request, on a connection of its own.
 
@@ -301,7 +321,7 @@ async def fetch(
     For more than one, an `HTTPClient` keeps its connections.
 
     Parameters:
-        url: as for `HTTPClient.fetch`, like all that follow but the last two.
+        url: as for `HTTPClient.fetch`, like all that follow but the last three.
         method: by default GET, or POST where there is a body.
         headers: fields of the request.
         body: what to send.
@@ -309,13 +329,17 @@ async def fetch(
         timeout: the total in seconds, or `Timeouts`.
         max_body_size: bytes of the response's body.
         max_redirects: followed at most.
+        sink: where the body goes.
         ssl_context: as for `HTTPClient`.
         endpoint: as for `HTTPClient`.
+        proxy: as for `HTTPClient`.
 
     Raises as `HTTPClient.fetch`.
     """
     limits = HTTPClientLimits(max_idle=0)
-    async with HTTPClient(limits=limits, ssl_context=ssl_context, endpoint=endpoint) as client:
+    async with HTTPClient(
+        limits=limits, ssl_context=ssl_context, endpoint=endpoint, proxy=proxy
+    ) as client:
         return await client.fetch(
             url,
             method=method,
@@ -323,6 +347,7 @@ async def fetch(
             body=body,
             json=json,
             timeout=timeout,
+            sink=sink,
             max_body_size=max_body_size,
             max_redirects=max_redirects,
         )

@@ -10,6 +10,7 @@ from .._wire import ResponseHead
 from ._asking import Outgoing
 from ._bodies import RequestBody
 from ._exchange import Exchange
+from ._hops import Hops
 from ._limits import HTTPClientLimits
 from ._pool import ConnectionPool
 from ._redirects import Redirects
@@ -25,14 +26,16 @@ class Fetching:
         pool: has the connections.
         limits: the client's bounds.
         retries: what is sent again.
+        hops: what each hop is told besides.
     """
 
     def __init__(
-        self, pool: ConnectionPool, limits: HTTPClientLimits, retries: RetryPolicy
+        self, pool: ConnectionPool, limits: HTTPClientLimits, retries: RetryPolicy, hops: Hops
     ) -> None:
         self._pool = pool
         self._limits = limits
         self._retries = retries
+        self._hops = hops
 
     async def follow(
         self,
@@ -47,12 +50,15 @@ class Fetching:
 
         Raises:
             RedirectError: a redirect is not followed.
+            ProxyError: a proxy wants to know who asks.
             FetchError: as `ask`.
         """
         history: tuple[ClientResponse, ...] = ()
         while True:
+            self._hops.prepare(request)
             exchange, head = await self.ask(request, watch, nursery)
             try:
+                self._hops.note(request, head)
                 asked = redirects.follow(request.asked, head.status, head.fields)
                 if asked is None:
                     return exchange, head, history
@@ -73,7 +79,8 @@ class Fetching:
 
         Raises:
             ConnectError: no connection could be opened; nothing was sent.
-            HandshakeError: likewise, TLS or a proxy said no.
+            HandshakeError: likewise, TLS said no.
+            ProxyError: likewise, a proxy said no.
             PoolBusyError: too many requests wait for a connection; nothing was sent.
             PoolClosedError: the client is closed.
             NoResponseError: the connection ended without a response.

@@ -14,6 +14,7 @@ import trio
 
 from ..._connection import Cause
 from ..._errors import PoolBusyError, PoolClosedError
+from .._errors import ProxyError
 from ._limits import HTTPClientLimits
 from ._site import Held, Site, Way
 from ._timing import Phase, Stopwatch
@@ -90,7 +91,8 @@ class ConnectionPool:
             PoolClosedError: the client is closed.
             PoolBusyError: too many wait already.
             ConnectError: a connection could not be opened.
-            HandshakeError: TLS, or a proxy, said no.
+            HandshakeError: TLS said no.
+            ProxyError: a proxy said no.
         """
         site = self._site(origin)
         try:
@@ -172,7 +174,7 @@ class ConnectionPool:
                 return await self._begin(held)
             raise PoolClosedError("this client is closed")
         except BaseException as error:
-            self._failed += isinstance(error, OSError | trio.BrokenResourceError)
+            self._failed += isinstance(error, OSError | trio.BrokenResourceError | ProxyError)
             self._free(site)
             raise
         finally:

@@ -11,10 +11,12 @@ import trio
 
 from ..._client import ClientLimits, Line, Opener, Opening
 from ..._connection import Connection
+from ..._errors import HandshakeError
 from ..._protocol import Protocol
 from ..._side import Side
 from ..._supervisor import Member, Supervisor
 from ..._transport import Endpoint
+from .._errors import ProxyError
 from .._wire import ClientCodec, ClientCoder, RequestEvent, ResponseEvent
 from ._limits import HTTPClientLimits
 from ._urls import Origin
@@ -113,14 +115,17 @@ class Site:
 
         Raises:
             ConnectError: it could not be opened.
-            HandshakeError: TLS, or a proxy, said no.
+            HandshakeError: TLS said no.
+            ProxyError: a proxy said no.
         """
         place = self._supervisor.places.reserve()
         try:
             opening = Opening(place, attempts=1, order=self._order)
             return Held(await self._opener.open(opening), self)
-        except BaseException:
+        except BaseException as error:
             place.release()
+            if isinstance(error, HandshakeError) and isinstance(error.__cause__, ProxyError):
+                raise error.__cause__ from error.__cause__.__cause__
             raise
 
     async def attend(self, held: Held) -> None:

@@ -22,6 +22,7 @@ class Phase(Enum):
     SEND = "the server to take the request"
     RESPONSE = "the response's head"
     PIECE = "the response's body"
+    SINK = "the sink to take the response's body"
     PAUSE = "the next attempt"
 
 

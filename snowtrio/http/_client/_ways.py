@@ -10,7 +10,9 @@ import attrs
 
 from ..._transport import Endpoint, StreamEndpoint, TCPEndpoint, UnixEndpoint
 from ._limits import HTTPClientLimits
+from ._proxies import ProxyChoice, choose_proxy
 from ._site import HTTPClientProtocol, Way
+from ._tunnel import TunnelProtocol
 from ._urls import Origin
 
 Where: TypeAlias = Endpoint | Callable[[Origin], Endpoint]
@@ -25,11 +27,23 @@ class Ways:
         ssl_context: for https; by default one that trusts what the system trusts, made when the
             first connection needs it.
         endpoint: where to connect, rather than to the origin's host and port.
+        proxy: which one to go through.
+
+    Raises:
+        TypeError: there is an endpoint as well as a proxy.
     """
 
     def __init__(
-        self, limits: HTTPClientLimits, ssl_context: ssl.SSLContext | None, endpoint: Where | None
+        self,
+        limits: HTTPClientLimits,
+        ssl_context: ssl.SSLContext | None,
+        endpoint: Where | None,
+        proxy: ProxyChoice | None,
     ) -> None:
+        if endpoint is not None and proxy is not None:
+            raise TypeError("connections go to an endpoint or to a proxy, not to both")
+        self._limits = limits
+        self._proxy = proxy
         self._protocol = HTTPClientProtocol(limits)
         self._ssl_context = ssl_context
         self._endpoint = endpoint
@@ -45,6 +59,12 @@ class Ways:
     def find(self, origin: Origin) -> Way:
         """Return the way to an origin."""
         context = self.ssl_context if origin.secure else None
+        proxy = choose_proxy(self._proxy, origin)
+        if proxy is not None:
+            protocol = self._protocol
+            if proxy.tunnels(origin):
+                protocol = TunnelProtocol(self._limits, proxy, origin, context)
+            return Way(proxy.endpoint(lambda: self.ssl_context), protocol)
         return Way(self._find_endpoint(origin, context), self._protocol)
 
     def _find_endpoint(self, origin: Origin, context: ssl.SSLContext | None) -> Endpoint:
