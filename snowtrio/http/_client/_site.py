@@ -27,8 +27,8 @@ ClientProtocol: TypeAlias = Protocol[RequestEvent, ResponseEvent, object]
 
 logger = logging.getLogger("snowtrio.http")
 
-# A connection that says that it ends is given so long to do it.
-_LINGER = 1.0
+# For the closing alert of TLS, where it cannot leave at once.
+_FAREWELL = 1.0
 
 
 class HTTPClientProtocol(Protocol[RequestEvent, ResponseEvent, object]):
@@ -141,6 +141,6 @@ def _core_limits(limits: HTTPClientLimits) -> ClientLimits:
         connect_timeout=float("inf"),
         handshake_timeout=float("inf"),
         stall_timeout=float("inf"),
-        linger_timeout=_LINGER,
-        drain_timeout=_LINGER,
+        linger_timeout=0,  # What was asked has been answered: no last words can get lost.
+        drain_timeout=_FAREWELL,
     )
