@@ -230,11 +230,12 @@ class Connection(
     def has_input(self) -> bool:
         """Look whether anything has come that was not received, if only the end; does not wait.
 
-        For those who are about to use a connection that was quiet. False is no promise: it may be
-        on its way, and where the socket cannot be asked, the next pass of the run loop knows.
+        For those who are about to use a connection that was quiet. False is no promise: something
+        may be on its way, and a stream that is no socket cannot be asked. Through TLS, True may
+        come to nothing: it has messages of its own.
         """
         inbox, reader = self._inbox, self._reader
-        return bool(inbox.ready) or inbox.holds or reader.eof or reader.done or reader.look()
+        return bool(inbox.ready) or inbox.holds or reader.eof or reader.done or reader.has_input()
 
     async def answer(
         self, function: Callable[[Connection[SendT, ReceiveT, ContextT], ReceiveT], SendT | None]

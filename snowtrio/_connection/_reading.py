@@ -129,27 +129,10 @@ class Reading(Generic[ReceiveT]):
         except BaseException as error:  # the task knows what to do with it
             self._leave(error)
 
-    def look(self) -> bool:
-        """Read what nobody has read yet, if that can be told at once; say whether there was any.
-
-        True as well for the end of input, which is the task's to note.
-        """
-        if self._left is not None or self._slot.full:
-            return True  # The task has been woken for it, and has not come to it.
-        if self._slot.waiting is None or (self._intake.limited and not self._intake.open):
-            return False
-        try:
-            data = self._transport.receive_nowait(self._limits.receive_size)
-            if data is None:
-                return False
-            if data:
-                self._took(data)
-                self._deliver_nowait()
-            else:
-                self._leave(data)
-        except BaseException as error:  # the task knows what to do with it
-            self._leave(error)
-        return True
+    def has_input(self) -> bool:
+        """Whether anything has been read and not handed over, or could be read now."""
+        read = self._left is not None or self._slot.full or bool(self.buffer)
+        return read or self._transport.has_input()
 
     def _deliver_nowait(self) -> None:
         # The receiver may have ended the connection, so that nobody wants the rest.

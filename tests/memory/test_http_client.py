@@ -22,8 +22,16 @@ from snowtrio.http import (
     ResponseTooLargeError,
 )
 
-from .client_peers import Peers
-from .http_client_peers import OK, URL, answer, client_of, connected, exchange, read_request
+from .http_client_peers import (
+    OK,
+    URL,
+    Servers,
+    answer,
+    client_of,
+    connected,
+    exchange,
+    read_request,
+)
 
 
 def lines(request: bytes) -> list[bytes]:
@@ -32,7 +40,7 @@ def lines(request: bytes) -> list[bytes]:
 
 async def test_get_by_default_with_the_usual_fields() -> None:
     """Row Z7: a GET with a host, and what says what can be read."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client:
         response, request = await exchange(client, peers, url=f"{URL}/a b?q=ü#there")
     first, *fields = lines(request)
@@ -58,7 +66,7 @@ async def test_post_by_default_with_a_body(
     given: dict[str, Any], content_type: bytes, sent: bytes
 ) -> None:
     """Row Z7: a body makes it a POST, with its length and type."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client:
         _, request = await exchange(client, peers, **given)
     first, *fields = lines(request)
@@ -70,7 +78,7 @@ async def test_post_by_default_with_a_body(
 
 async def test_defaults_give_way() -> None:
     """Row Z7: the client's fields stand instead of the defaults, a request's instead of both."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers, headers={"User-Agent": "mine", "Accept": "text/html"}) as client:
         _, request = await exchange(
             client, peers, method="PUT", body=b"x", headers=[("ACCEPT", "a/b"), ("Host", "other")]
@@ -84,7 +92,7 @@ async def test_defaults_give_way() -> None:
 
 async def test_a_status_is_a_result() -> None:
     """Row Z7: 404 is a response, and an error only where that is wanted."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client:
         found, _ = await exchange(
             client, peers, b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
@@ -116,7 +124,7 @@ CHUNKS = b"".join(b"%x\r\n%b\r\n" % (20, BODY[at : at + 20]) for at in range(0, 
 )
 async def test_responses_in_any_pieces(response: bytes, size: int) -> None:
     """Rows Z7, Z10: however the body is framed and coded, and however it comes."""
-    peers = Peers()
+    peers = Servers()
     found: list[ClientResponse] = []
     async with client_of(peers) as client, trio.open_nursery() as nursery:
 
@@ -136,7 +144,7 @@ async def test_responses_in_any_pieces(response: bytes, size: int) -> None:
 
 async def test_informational_responses_and_trailers() -> None:
     """Row Z7: what comes before the response can be seen, and so can what comes behind."""
-    peers = Peers()
+    peers = Servers()
     seen: list[int] = []
     response = (
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
@@ -152,7 +160,7 @@ async def test_informational_responses_and_trailers() -> None:
 
 async def test_head_has_no_body_and_keeps_its_connection() -> None:
     """Row Z15: a HEAD ends with its head, whatever that says of a length."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client:
         response = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Encoding: gzip\r\n\r\n"
         found, _ = await exchange(client, peers, response, method="HEAD")
@@ -173,7 +181,7 @@ async def test_head_has_no_body_and_keeps_its_connection() -> None:
 )
 async def test_a_body_above_the_bound(response: bytes) -> None:
     """Rows Z7, Z10: a body cap is an error, of what has been decoded too."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers, max_body_size=10) as client:
         with pytest.raises((ResponseTooLargeError, ContentCodingError)):
             await failing(client.fetch(URL), peers, response)
@@ -181,7 +189,7 @@ async def test_a_body_above_the_bound(response: bytes) -> None:
         assert found.body == b"ok"
 
 
-async def failing(fetching: Any, peers: Peers, response: bytes, *, close: bool = False) -> None:
+async def failing(fetching: Any, peers: Servers, response: bytes, *, close: bool = False) -> None:
     """Await a fetch that is answered with this, and raise what it raises."""
 
     async def serve() -> None:
@@ -220,7 +228,7 @@ async def failing(fetching: Any, peers: Peers, response: bytes, *, close: bool =
 )
 async def test_broken_servers(response: bytes, kind: type[Exception]) -> None:
     """Row Z7: whatever a server sends is a response or an error, and the client goes on."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client:
         with pytest.raises(kind):
             await failing(client.fetch(URL), peers, response, close=True)
@@ -239,7 +247,7 @@ async def test_bodies_in_pieces(tmp_path: Path) -> None:
         finally:
             closed.append(True)
 
-    async def ask(peers: Peers, end: bytes, **options: Any) -> bytes:
+    async def ask(peers: Servers, end: bytes, **options: Any) -> bytes:
         requests: list[bytes] = []
 
         async def serve() -> None:
@@ -256,15 +264,15 @@ async def test_bodies_in_pieces(tmp_path: Path) -> None:
             assert client.statistics().idle == 1
         return requests[0]
 
-    chunked = await ask(Peers(), b"0\r\n\r\n", body=pieces())
+    chunked = await ask(Servers(), b"0\r\n\r\n", body=pieces())
     assert b"transfer-encoding: chunked" in lines(chunked)
     assert chunked.endswith(b"\r\n\r\n2\r\nab\r\n2\r\n\xc3\xbc\r\n0\r\n\r\n")
     assert closed == [True]
-    sized = await ask(Peers(), b"\xc3\xbc", body=pieces(), content_length=4)
+    sized = await ask(Servers(), b"\xc3\xbc", body=pieces(), content_length=4)
     assert b"content-length: 4" in lines(sized)
     path = tmp_path / "file"
     path.write_bytes(BODY)
-    file = await ask(Peers(), BODY, body=path, method="PUT")
+    file = await ask(Servers(), BODY, body=path, method="PUT")
     assert b"content-length: 200" in lines(file)
 
 
@@ -275,7 +283,7 @@ async def test_a_failing_body_raises_what_it_raised() -> None:
         yield b"a"
         raise ZeroDivisionError
 
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client:
         with pytest.raises(ZeroDivisionError):
             await client.fetch(URL, body=pieces())
@@ -293,7 +301,7 @@ async def test_an_early_refusal_ends_the_sending() -> None:
         told.set()
         await trio.sleep_forever()
 
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client, trio.open_nursery() as nursery:
 
         async def serve() -> None:
@@ -309,7 +317,7 @@ async def test_an_early_refusal_ends_the_sending() -> None:
 @pytest.mark.parametrize("agrees", [True, False])
 async def test_expect_continue(agrees: bool) -> None:
     """Row Z7: the body waits until the server agrees, and stays where it does not."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client, trio.open_nursery() as nursery:
         rest: list[bytes] = []
 
@@ -334,7 +342,7 @@ async def test_expect_continue(agrees: bool) -> None:
 
 async def test_expect_continue_of_a_server_that_knows_nothing_of_it(autojump_clock: object) -> None:
     """Row Z7: after a second the body is sent all the same."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client, trio.open_nursery() as nursery:
         nursery.start_soon(lambda: answer(peers, 0, body=4))
         began = trio.current_time()
@@ -344,13 +352,15 @@ async def test_expect_continue_of_a_server_that_knows_nothing_of_it(autojump_clo
 
 @attrs.frozen
 class Book:
+    """What a response's JSON is to be."""
+
     title: str
     pages: list[int]
 
 
 async def test_typed_json() -> None:
     """Row Z13: a body as an object of a class; what does not fit is named."""
-    peers = Peers()
+    peers = Servers()
 
     def response(text: bytes) -> bytes:
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
@@ -370,7 +380,7 @@ async def test_typed_json() -> None:
 @pytest.mark.parametrize("encoding", ["latin-1", "no-such-thing"])
 async def test_text(encoding: str) -> None:
     """Row Z7: text in the character set that the server names, UTF-8 where that is none."""
-    peers = Peers()
+    peers = Servers()
     body = "ü".encode("latin-1" if encoding == "latin-1" else "utf-8")
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset={encoding}\r\n".encode()
     async with client_of(peers) as client:
@@ -382,7 +392,7 @@ async def test_text(encoding: str) -> None:
 
 async def test_what_cannot_be_asked() -> None:
     """Row Z7: a mistake of the caller's is told at once, and costs no connection."""
-    peers = Peers()
+    peers = Servers()
     async with client_of(peers) as client:
         for url in ("ftp://books.example/", "http://", "http://a\nb/"):
             with pytest.raises(InvalidURLError):
@@ -400,7 +410,7 @@ async def test_what_cannot_be_asked() -> None:
 
 async def test_redirects_are_followed_on_the_same_connection() -> None:
     """Row Z9: a redirect's body is read, the next request goes out, and the history is kept."""
-    peers = Peers()
+    peers = Servers()
     moved = b"HTTP/1.1 303 See Other\r\nLocation: /there\r\nContent-Length: 3\r\n\r\nbye"
     requests: list[bytes] = []
     async with client_of(peers) as client, trio.open_nursery() as nursery:

@@ -60,14 +60,15 @@ class Exchange:
         self._received_before = self._counters.bytes_received
         self._go_on: trio.Event | None = None
         self._uploading: trio.CancelScope | None = None
+        self._accepted = False
         self._over = False
 
     # What became of it
 
     @property
     def sent(self) -> bool:
-        """Whether the kernel has got anything of the request."""
-        return self._counters.bytes_sent > self._sent_before
+        """Whether the kernel may have got anything of the request."""
+        return self._accepted or self._counters.bytes_sent > self._sent_before
 
     @property
     def reused(self) -> bool:
@@ -98,7 +99,7 @@ class Exchange:
             await self._connection.send(head)
         except (ConnectionLostError, ConnectionClosedError) as error:
             raise self._no_response("the connection broke before the request was sent") from error
-        watch.in_doubt = True
+        self._accepted = watch.in_doubt = True
         if request.streams:
             assert nursery is not None
             if request.expect_continue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from itertools import count
 from typing import TypeAlias, cast
 
@@ -44,6 +45,9 @@ class HTTPClientProtocol(Protocol[RequestEvent, ResponseEvent, object]):
 
     def __init__(self, limits: HTTPClientLimits) -> None:
         super().__init__(ClientCodec(limits))
+
+    def purge(self, connection: HTTPConnection, messages: Sequence[RequestEvent]) -> None:
+        """Say nothing of them: whoever sent the request knows what became of it."""
 
 
 @attrs.frozen
