@@ -54,6 +54,7 @@ from ._errors import (
     ResponseTooLargeError,
     SinkOverflowError,
     TooManyRedirectsError,
+    UpgradeRefusedError,
 )
 from ._headers import Headers, HeadersToSend
 from ._server import (
@@ -111,6 +112,7 @@ __all__ = [
     "StreamSink",
     "Timeouts",
     "TooManyRedirectsError",
+    "UpgradeRefusedError",
     "basic_authorization",
     "bearer_authorization",
     "fetch",

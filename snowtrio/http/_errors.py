@@ -15,6 +15,7 @@
         ├── NoResponseError         the connection ended before the response was complete
         ├── BadResponseError        what the server sent is no response
         ├── ResponseStatusError     ``raise_for_status``: 400 or above
+        ├── UpgradeRefusedError     a server does not go on in another protocol
         ├── ResponseJSONError       a body is not the JSON that was wanted         (ValueError)
         ├── InvalidURLError         nothing was sent: the URL names nothing to ask   (ValueError)
         ├── RedirectError           a redirect leads nowhere, or where it must not
@@ -157,6 +158,22 @@ class ResponseStatusError(FetchError):
         super().__init__(f"{status} {_phrase(status)}: {request}")
         self.status = status
         self.request = request
+        self.response = response
+
+
+class UpgradeRefusedError(FetchError):
+    """A server answered a request to go on in another protocol with something else than 101.
+
+    Parameters:
+        status: of what it answered.
+        protocol: what was asked for.
+        response: its head.
+    """
+
+    def __init__(self, status: int, protocol: str, response: object = None) -> None:
+        super().__init__(f"the server does not go on in {protocol}: {status} {_phrase(status)}")
+        self.status = status
+        self.protocol = protocol
         self.response = response
 
 

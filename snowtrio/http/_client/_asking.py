@@ -35,6 +35,7 @@ class Outgoing:
         expect_continue: whether to wait for ``100 Continue`` before the body.
         on_informational: told of responses before the response.
         absolute: whether a proxy is asked for it with the whole URL.
+        upgrades: whether it asks to go on in another protocol.
         extra: fields made anew for each hop: cookies of a jar, credentials of a proxy.
     """
 
@@ -44,6 +45,7 @@ class Outgoing:
     expect_continue: bool = False
     on_informational: Callable[[ResponseHead], object] | None = None
     absolute: bool = False
+    upgrades: bool = False
     extra: tuple[Field, ...] = ()
 
     @property

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 from yarl import URL
 
+from ..._codec import Codec
+from ..._connection import Connection
 from ..._supervisor import DrainTimeouts, EnteredOnce, open_plain_nursery
 from .._codings import ACCEPT_ENCODING
+from .._errors import UpgradeRefusedError
 from .._headers import HeadersToSend, write_field, write_headers
 from .._wire import ResponseHead
 from ._asking import Field, Outgoing, make_asked
@@ -31,6 +34,9 @@ from ._sinks import Sink, as_sink
 from ._timing import Stopwatch
 from ._urls import locate
 from ._ways import Ways, Where
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT")
 
 _DEFAULTS: tuple[Field, ...] = (
     (b"accept", b"*/*"),
@@ -242,6 +248,56 @@ class HTTPClient(EnteredOnce):
                 exchange.finish()
             nursery.cancel_scope.cancel(reason="the response is not wanted any more")
 
+    @asynccontextmanager
+    async def upgrade(
+        self,
+        url: str | URL,
+        protocol: str,
+        codec: Codec[SendT, ReceiveT],
+        *,
+        headers: HeadersToSend = (),
+        timeout: float | Timeouts | None = None,
+    ) -> AsyncGenerator[Connection[SendT, ReceiveT, object], None]:
+        """Ask a server to go on in another protocol, and give the connection.
+
+        What the server has sent behind its ``101 Switching Protocols`` is the new protocol's. The
+        connection is closed in order when the block is left, and cut if the block raises; the
+        server's end of input ends it.
+
+        Parameters:
+            url: of http or https.
+            protocol: for the ``Upgrade`` field.
+            codec: of the new protocol.
+            headers: further fields of the request.
+            timeout: up to the response's head.
+
+        Raises:
+            UpgradeRefusedError: the server answered with another status; the error has the head.
+            FetchError: as `fetch`, and what else that raises.
+        """
+        asked = [("connection", "upgrade"), ("upgrade", protocol)]
+        given = headers.items() if isinstance(headers, Mapping) else headers
+        request = self._make_request(
+            url, "GET", [*asked, *given], None, NOTHING, None, expect_continue=False
+        )
+        request.upgrades = True
+        watch = Stopwatch(as_timeouts(timeout, self._timeouts))
+        found = None
+        with watch.scope:
+            found = await self._fetching.follow(request, Redirects(0), watch, None)
+        if found is None:
+            raise watch.give_up()
+        exchange, head, _ = found
+        try:
+            if head.status != 101:
+                response = ClientResponse(head, request.asked.destination.url)
+                raise UpgradeRefusedError(head.status, protocol, response)
+            connection = exchange.switch(codec)
+            yield connection
+            await connection.aclose()
+        finally:
+            exchange.finish()
+
     def _make_request(
         self,
         url: str | URL,
@@ -251,7 +307,7 @@ class HTTPClient(EnteredOnce):
         json: Any,
         content_length: int | None,
         expect_continue: bool,
-        on_informational: Callable[[ResponseHead], object] | None,
+        on_informational: Callable[[ResponseHead], object] | None = None,
     ) -> Outgoing:
         content = make_body(body, json, content_length)
         return Outgoing(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TypeVar, cast
 
 import trio
 
+from ..._codec import Codec
+from ..._connection import Connection
 from ..._errors import (
     ConnectionClosedError,
     ConnectionLostError,
@@ -18,6 +21,9 @@ from ._limits import HTTPClientLimits
 from ._pool import ConnectionPool
 from ._site import Held
 from ._timing import Phase, Stopwatch
+
+SendT = TypeVar("SendT")
+ReceiveT = TypeVar("ReceiveT")
 
 # A server that knows nothing of ``100 Continue`` is sent the body all the same after so long.
 _CONTINUE_PATIENCE = 1.0
@@ -139,6 +145,8 @@ class Exchange:
             if event.status >= 200 or event.status == 101:
                 break
             self._informed(event)
+        if event.status == 101 and not self._request.upgrades:
+            raise BadResponseError("the server goes on in a protocol that nobody asked for")
         self._watch.answered()
         if self._uploading is not None and event.status >= 300:
             self._uploading.cancel(reason="the server has answered before it saw all")
@@ -185,6 +193,13 @@ class Exchange:
         elif not self._request.repeatable:
             what += "; the server may have acted on the request, so it was not repeated"
         return NoResponseError(what, in_doubt=doubt)
+
+    def switch(self, codec: Codec[SendT, ReceiveT]) -> Connection[SendT, ReceiveT, object]:
+        """Return the connection, which speaks another protocol from here on."""
+        self.upgraded = True
+        connection = cast("Connection[SendT, ReceiveT, object]", self._connection)
+        connection.switch(codec)
+        return connection
 
     # The end
 
