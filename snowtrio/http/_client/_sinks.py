@@ -1,11 +1,6 @@
 """Where the body of a response goes as it comes (row Z12).
 
-A sink is any object with a ``write``: a file opened for writing bytes, a file of `trio.open_file`,
-an `io.BytesIO`, one of the classes here, or one of your own. ``write`` gets each piece once, in
-order, the next one after it has returned; it may be a coroutine function, and while it waits the
-server is not read. It returns None, or how many bytes it took; where that is fewer than it was
-given, as of an unbuffered file, it is given the rest. What it raises ends the request, and reaches
-whoever made it. Nobody closes a sink but its owner.
+What a sink has to do is said at `Sink`.
 """
 
 from __future__ import annotations
@@ -22,10 +17,24 @@ Buffer: TypeAlias = bytearray | memoryview
 
 
 class Sink(Protocol):
-    """What takes a body: any object with this method."""
+    """What takes a body: any object with this method.
+
+    A file opened for writing bytes, a file of `trio.open_file`, an `io.BytesIO`, or one of your
+    own. Nobody but its owner closes it. A body that came only in part has left its first pieces.
+    """
 
     def write(self, piece: bytes, /) -> object:
-        """Take a piece; plain or a coroutine function, as said above."""
+        """Take a piece; a plain function or a coroutine function.
+
+        Called with each piece once and in order, the next one after it has returned; while it waits
+        the server is not read. What it raises ends the request, and reaches whoever made it.
+
+        Parameters:
+            piece: some 64 KiB at most, as a rule.
+
+        Returns None, or how many bytes it took: where those are fewer than it was given, as of an
+        unbuffered file, it is given the rest.
+        """
         ...
 
 
