@@ -61,6 +61,12 @@ class Outgoing:
         """Whether it does no harm to send it twice, as far as the method says."""
         return self.asked.method in IDEMPOTENT and self.body.sendable
 
+    def ask_upgrade(self, protocol: str) -> None:
+        """Ask to go on in another protocol."""
+        offer = [write_field("connection", "upgrade"), write_field("upgrade", protocol)]
+        self.asked = attrs.evolve(self.asked, fields=[*offer, *self.asked.fields])
+        self.upgrades = True
+
     def head(self) -> RequestHead:
         """Return the head, with the body where that goes along."""
         asked, body = self.asked, self.body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -275,12 +275,10 @@ class HTTPClient(EnteredOnce):
             UpgradeRefusedError: the server answered with another status; the error has the head.
             FetchError: as `fetch`, and what else that raises.
         """
-        asked = [("connection", "upgrade"), ("upgrade", protocol)]
-        given = headers.items() if isinstance(headers, Mapping) else headers
         request = self._make_request(
-            url, "GET", [*asked, *given], None, NOTHING, None, expect_continue=False
+            url, "GET", headers, None, NOTHING, None, expect_continue=False
         )
-        request.upgrades = True
+        request.ask_upgrade(protocol)
         watch = Stopwatch(as_timeouts(timeout, self._timeouts))
         found = None
         with watch.scope:
