@@ -191,6 +191,8 @@ class HTTPClient(EnteredOnce):
         exchange, head, history = await self._fetching.follow(request, redirects, watch, nursery)
         try:
             body = await pail.fill(exchange, head, watch, self._limits.max_body_size)
+            if request.streams:
+                await exchange.settle()
         finally:
             exchange.finish()
         url = request.asked.destination.url

@@ -66,6 +66,9 @@ class Exchange:
         self._received_before = self._counters.bytes_received
         self._go_on: trio.Event | None = None
         self._uploading: trio.CancelScope | None = None
+        self._uploaded: trio.Event
+        self._left = -1
+        """Bytes of a body in pieces that are still to be sent; below 0 where that is not known."""
         self._accepted = False
         self._over = False
 
@@ -110,6 +113,8 @@ class Exchange:
             assert nursery is not None
             if request.expect_continue:
                 self._go_on = trio.Event()
+            self._left = head.content_length or -1
+            self._uploaded = trio.Event()
             self._uploading = trio.CancelScope()
             watch.enter(Phase.SEND, watch.timeouts.send)
             nursery.start_soon(self._upload)
@@ -126,9 +131,11 @@ class Exchange:
                     async for piece in pieces:
                         if piece:
                             await self._connection.send(piece)
+                            self._left -= len(piece)
                             self._watch.go_on()
                 await self._connection.send(EndOfMessage())
                 self._watch.sent()
+        self._uploaded.set()
 
     # The response
 
@@ -211,6 +218,13 @@ class Exchange:
         with trio.move_on_after(_DISCARD_PATIENCE), contextlib.suppress(Exception):
             while left >= 0 and (piece := await self.receive_piece()) is not None:
                 left -= len(piece)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let a body come to its end that has been sent, where the response was faster."""
+        if self._uploading is not None and self._left == 0:
+            with trio.move_on_after(_DISCARD_PATIENCE):
+                await self._uploaded.wait()
 
     def finish(self) -> None:
         """Give the connection back: to the next request, if all has come and gone; idempotent."""
