@@ -229,6 +229,30 @@ async def test_idle_connections_are_bounded_and_grow_old(autojump_clock: object)
         assert client.statistics().origins == 0
 
 
+@pytest.mark.parametrize(
+    "response", [OK.replace(b"200 OK", b"200 OK\r\nConnection: close"), b"nonsense\r\n", b""]
+)
+async def test_who_waits_gets_the_place_of_a_connection_that_ended(response: bytes) -> None:
+    """Row Z8: whatever ends a connection, its place goes to the next in line."""
+    peers = Servers()
+    found: list[Any] = []
+    async with client_of(peers, max_connections=1) as client, trio.open_nursery() as nursery:
+
+        async def ask() -> None:
+            found.extend(await outcomes(*[lambda: client.fetch(URL)] * 3))
+
+        nursery.start_soon(ask)
+        await connected(peers, 1)
+        for index in range(3):
+            await answer(peers, index, response if index < 2 else OK)
+            if not response and index < 2:
+                await peers.streams[index].aclose()
+        await quiet()
+        assert places(client) == (1, 1, 0)
+    ends_well = response.startswith(b"HTTP")
+    assert sum(isinstance(each, Exception) for each in found) == (0 if ends_well else 2)
+
+
 async def test_too_many_wait() -> None:
     """Row Z8: the line is bounded."""
     peers = Servers()
