@@ -274,6 +274,16 @@ class Connection(
         """Iterate over batches until the peer ends its input; may be left at any batch."""
         return _Batches(self._inbox, self._writer)
 
+    def has_input(self) -> bool:
+        """Look whether anything has come that was not received, if only the end; does not wait.
+
+        For those who are about to use a connection that was quiet. False is no promise: something
+        may be on its way, and a stream that is no socket cannot be asked. Through TLS, True may
+        come to nothing: it has messages of its own.
+        """
+        inbox, reader = self._inbox, self._reader
+        return bool(inbox.ready) or inbox.holds or reader.eof or reader.done or reader.has_input()
+
     async def answer(
         self, function: Callable[[Connection[SendT, ReceiveT, ContextT], ReceiveT], SendT | None]
     ) -> None:

@@ -56,6 +56,11 @@ class Inbox(Generic[ReceiveT]):
         self._closed = False
         self._end: Exception | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether something waits for a receiver that is away, or the end has come."""
+        return self._in_hand is not None or self._end is not None
+
     # The receiver
 
     async def take_batch(self) -> None:

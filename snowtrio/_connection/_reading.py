@@ -132,6 +132,11 @@ class Reading(Generic[ReceiveT]):
         except BaseException as error:  # the task knows what to do with it
             self._leave(error)
 
+    def has_input(self) -> bool:
+        """Whether anything has been read and not handed over, or could be read now."""
+        read = self._left is not None or self._slot.full or bool(self.buffer)
+        return read or self._transport.has_input()
+
     def _deliver_nowait(self) -> None:
         # The receiver may have ended the connection, so that nobody wants the rest.
         while self._decoder.more and self._slot.waiting is not None:

@@ -23,6 +23,11 @@ class Slot(Generic[ValueT]):
         """The task that waits, if one does: only then may something be put."""
         self._value: ValueT | None = None
 
+    @property
+    def full(self) -> bool:
+        """Whether something was put, other than None, that the task has not taken yet."""
+        return self._value is not None
+
     async def wait(self) -> ValueT:
         """Wait for a value. A checkpoint; cancelled, it has taken nothing."""
         self.waiting = trio.lowlevel.current_task()

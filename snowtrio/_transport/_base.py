@@ -97,6 +97,10 @@ class Transport(ABC):
         """
         return None
 
+    def has_input(self) -> bool:
+        """Whether something could be received now, if only the end; False where nobody knows."""
+        return False
+
     @abstractmethod
     async def send_some(self, data: memoryview) -> int:
         """Wait until some of `data` is taken and return how much.

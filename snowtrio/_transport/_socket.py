@@ -117,6 +117,16 @@ class SocketTransport(Transport):
         except OSError as error:
             raise self._broken(error) from error
 
+    def has_input(self) -> bool:
+        """Ask the kernel, and leave what it has there."""
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True  # Whoever receives it is told.
+        return True
+
     async def send_some(self, data: memoryview) -> int:
         """Try at once, then wait. Not a checkpoint when the kernel has room."""
         taken = self.send_nowait(data)

@@ -132,6 +132,10 @@ class TLSTransport(Transport):
             self._function(False)
         return plaintext
 
+    def has_input(self) -> bool:
+        """Whether there is something inside, or below: that may be of TLS alone."""
+        return self._input.ready or self._below.has_input()
+
     def _feed(self, data: bytes) -> None:
         self._input.feed(data)
         if self._fed is not None:

@@ -1,0 +1,120 @@
+"""Which proxy a request goes through, and what that is told of it (row Z15). No I/O."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeAlias
+from urllib.request import getproxies, proxy_bypass
+
+from yarl import URL
+
+from ..._transport import TCPEndpoint
+from .._errors import InvalidURLError
+from .._headers import HeadersToSend, write_field, write_headers
+from ._urls import Origin, locate
+
+Field = tuple[bytes, bytes]
+
+
+class Proxy:
+    """An HTTP proxy.
+
+    Requests for https go through a tunnel (``CONNECT``): TLS is spoken with the server, and the
+    proxy learns its host and port. Those of http it is asked for with their whole URL, and sees.
+
+    Parameters:
+        url: ``http://host:port``, or ``https://`` to speak TLS with the proxy itself as well;
+            ``http://user:password@host:port`` sends it Basic credentials.
+        headers: further fields for the proxy alone, such as a ``Proxy-Authorization`` of another
+            kind.
+        ssl_context: for TLS with the proxy; by default the client's.
+        tunnel_all: whether requests of http go through tunnels too.
+
+    Raises:
+        InvalidURLError: the URL is none, or has a path.
+    """
+
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        headers: HeadersToSend = (),
+        ssl_context: ssl.SSLContext | None = None,
+        tunnel_all: bool = False,
+    ) -> None:
+        where = locate(url)
+        if where.target != "/":
+            raise InvalidURLError("the URL of a proxy has no path")
+        self.origin = where.origin
+        """Where it is."""
+        self.ssl_context = ssl_context
+        self.tunnel_all = tunnel_all
+        fields = write_headers(headers)
+        if where.authorization is not None:
+            fields.insert(0, write_field("proxy-authorization", where.authorization))
+        self.fields: tuple[Field, ...] = tuple(fields)
+        """What it is told besides; not for others to see."""
+
+    def __repr__(self) -> str:
+        return f"<Proxy {self.origin}>"
+
+    def tunnels(self, origin: Origin) -> bool:
+        """Whether requests for an origin go through a tunnel."""
+        return origin.secure or self.tunnel_all
+
+    def endpoint(self, default: Callable[[], ssl.SSLContext]) -> TCPEndpoint:
+        """Return where to connect.
+
+        Parameters:
+            default: gives the context for TLS with a proxy that has none of its own.
+        """
+        context = None
+        if self.origin.secure:
+            context = self.ssl_context if self.ssl_context is not None else default()
+        return TCPEndpoint(self.origin.host, self.origin.port, ssl_context=context)
+
+
+ProxyChoice: TypeAlias = Proxy | Callable[[Origin], Proxy | None]
+"""A proxy for all requests; or what returns one for an `Origin`, always the same for the same, None
+for none."""
+
+
+class EnvironmentProxies:
+    """Chooses proxies as the environment has them: ``HTTPClient(proxy=EnvironmentProxies())``.
+
+    ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``, in either case, and the
+    settings of macOS and Windows, as `urllib.request.getproxies` and
+    `urllib.request.proxy_bypass` read them. The proxies are read once, when this is made; what
+    bypasses them, once for each origin. A client that is not given this asks no environment.
+
+    Raises:
+        InvalidURLError: one of them is no HTTP proxy, such as ``socks5://``.
+    """
+
+    def __init__(self) -> None:
+        self._proxies = _read_environment()
+        self._bypasses = lru_cache(maxsize=1024)(proxy_bypass)
+
+    def __call__(self, origin: Origin) -> Proxy | None:
+        """Return the proxy for an origin, None for none."""
+        proxy = self._proxies.get(origin.scheme) or self._proxies.get("all")
+        return None if proxy is None or self._bypasses(origin.authority) else proxy
+
+
+def _read_environment() -> dict[str, Proxy]:
+    found = {scheme: url for scheme, url in getproxies().items() if scheme in _SCHEMES and url}
+    return {
+        scheme: Proxy(url if "://" in url else f"http://{url}") for scheme, url in found.items()
+    }
+
+
+_SCHEMES = ("http", "https", "all")
+
+
+def choose_proxy(choice: ProxyChoice | None, origin: Origin) -> Proxy | None:
+    """Return the proxy that a request for an origin goes through, None for none."""
+    if choice is None or isinstance(choice, Proxy):
+        return choice
+    return choice(origin)

@@ -1,0 +1,104 @@
+"""A response's body, its codings undone, piece by piece or whole."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+
+from .._codings import BodyDecoder, choose_decoder
+from .._errors import ResponseTooLargeError
+from .._wire import Fields, ResponseHead
+from ._exchange import Exchange
+
+
+class Incoming:
+    """The body of one response.
+
+    Parameters:
+        exchange: gives it as it stands on the wire.
+        head: of the response.
+        max_size: bytes of it that `read` returns, None for no bound.
+        decode: whether to undo its codings.
+
+    Raises:
+        ContentCodingError: it is in a coding that is not known here.
+    """
+
+    def __init__(
+        self, exchange: Exchange, head: ResponseHead, max_size: int | None, *, decode: bool
+    ) -> None:
+        self._exchange = exchange
+        self._max_size = max_size
+        self._whole = head.body
+        self._length = head.content_length if head.body is None else len(head.body)
+        self._decoding: Iterator[bytes] | None = None
+        self._decoder: BodyDecoder | None = None
+        self._ended = False
+        if decode and self._length != 0 and head.method != "HEAD":
+            coding = b", ".join([value for name, value in head.fields if name == _CODING])
+            if coding:
+                self._decoder = choose_decoder(coding.decode("latin-1"))
+
+    @property
+    def trailers(self) -> Fields:
+        """Fields behind the body."""
+        return self._exchange.trailers
+
+    async def receive(self) -> bytes:
+        """Return the next piece, empty at the end. Cancelled, it loses nothing."""
+        while not self._ended:
+            if self._decoding is not None:
+                piece = next(self._decoding, None)
+                if piece is None:
+                    self._decoding = None
+            else:
+                piece = await self._receive_coded()
+            if piece:
+                return piece
+        return b""
+
+    async def _receive_coded(self) -> bytes:
+        """Return a piece that needs no decoding, or have the next one decoded."""
+        piece, self._whole = self._whole, None
+        if piece is None:
+            piece = await self._exchange.receive_piece()
+        if piece is None:
+            self._ended = True
+            if self._decoder is not None:
+                self._decoder.end()
+            return b""
+        if self._decoder is None:
+            return piece
+        self._decoding = self._decoder.decode(piece)
+        return b""
+
+    async def read(
+        self, receive: Callable[[], Awaitable[bytes]] | None = None, max_size: int | None = None
+    ) -> bytes:
+        """Return all that is left.
+
+        Parameters:
+            receive: gives the pieces, within a deadline.
+            max_size: bytes of it; by default that of this object.
+
+        Raises:
+            ResponseTooLargeError: it is larger.
+        """
+        limit = self._max_size if max_size is None else max_size
+        if self._decoder is None:
+            if limit is not None and self._length is not None and self._length > limit:
+                raise ResponseTooLargeError(self._length, limit)
+            if self._whole is not None and self._exchange.ended:
+                whole, self._whole, self._ended = self._whole, None, True
+                return whole
+        receive = receive or self.receive
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await receive():
+            size += len(piece)
+            if limit is not None and size > limit:
+                raise ResponseTooLargeError(size, limit)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+_CODING = b"content-encoding"
