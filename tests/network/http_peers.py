@@ -56,7 +56,6 @@ async def report(request: Request) -> Response:
             "target": request.target,
             "version": request.http_version,
             "headers": [(name.decode(), value.decode()) for name, value in request.fields],
-            "sequence": request.sequence,
             "size": len(body),
             "sum": sum(body),
         }
@@ -81,6 +80,11 @@ async def serving_http(
             await until(lambda: not nursery.child_tasks)
     pool = server.statistics().server.pool
     assert (pool.connections, pool.handshaking) == (0, 0)
+
+
+def opened(server: HTTPServer) -> int:
+    """Return how many connections a server has had."""
+    return server.statistics().server.pool.opened
 
 
 async def run(*command: str, stdin: bytes = b"") -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from snowtrio.http import HTTPLimits, Request, Response
 
 from ..serving import LIMIT
 from .examples import needs_program, run_program
-from .http_peers import report, run, serving_http
+from .http_peers import opened, report, run, serving_http
 from .tcp import until
 
 BODY = bytes(range(256)) * 1000
@@ -82,7 +81,7 @@ async def test_wrk_on_connections_that_are_kept() -> None:
     async with serving_http() as server:
         assert await wrk("-c32", f"http://127.0.0.1:{server.port}/") > 32
         # It tries the address with one more.
-        assert server.statistics().server.pool.opened <= 33
+        assert opened(server) <= 33
 
 
 @needs_program("wrk")
@@ -91,7 +90,7 @@ async def test_wrk_with_a_new_connection_for_each_request() -> None:
     async with serving_http() as server:
         url = f"http://127.0.0.1:{server.port}/"
         answers = await wrk("-c8", "-H", "Connection: close", url)
-        assert server.statistics().server.pool.opened >= answers > 8
+        assert opened(server) >= answers > 8
 
 
 @needs_program("wrk")
@@ -138,8 +137,6 @@ const late = fetch(base + "/late", {signal: AbortSignal.timeout(200)});
 await assert.rejects(late, {name: "TimeoutError"});
 
 for (let i = 0; i < 20; i++) await (await fetch(base + "/")).json();
-const last = await (await fetch(base + "/")).json();
-console.log(JSON.stringify(last));
 """
 
 
@@ -148,10 +145,9 @@ async def test_nodes_fetch() -> None:
     """Rows Z4 and Z5: bodies, streams both ways, an abort, and connections that are kept."""
     async with serving_http(answer) as server:
         url = f"http://127.0.0.1:{server.port}"
-        last = json.loads(await run("node", "--input-type=module", "-e", NODE, url))
-        assert last["sequence"] > 5
+        await run("node", "--input-type=module", "-e", NODE, url)
         # It takes turns among a few, and leaves those that it has aborted, or sent a HEAD on.
-        assert server.statistics().server.pool.opened < 10
+        assert opened(server) < 10
 
 
 # httpx
@@ -173,11 +169,10 @@ async def use_httpx(client: httpx.AsyncClient) -> list[Any]:
         told.append("".join([part async for part in response.aiter_text()]) == LINES)
     told.append((await client.head("/")).content)
     told.append((await client.get("/nothing")).status_code)
-    told.append((await client.get("/")).json()["sequence"])
     return told
 
 
-EXPECTED = ["/path?a=1+2", {"a": [1]}, True, True, True, b"", 204, 8]
+EXPECTED = ["/path?a=1+2", {"a": [1]}, True, True, True, b"", 204]
 
 
 async def on_trio(url: str) -> list[Any]:
@@ -194,7 +189,7 @@ async def test_httpx(way: Callable[[str], Awaitable[list[Any]]]) -> None:
     """Rows Z4 and Z5: on both event loops, all over one connection."""
     async with serving_http(answer) as server:
         assert await way(f"http://127.0.0.1:{server.port}") == EXPECTED
-        assert server.statistics().server.pool.opened == 1
+        assert opened(server) == 1
 
 
 async def test_httpx_leaves_a_response_in_the_middle() -> None:
@@ -206,7 +201,8 @@ async def test_httpx_leaves_a_response_in_the_middle() -> None:
         with trio.move_on_after(0.3) as scope:
             await client.get("/forever")
         assert scope.cancelled_caught
-        assert (await client.get("/")).json()["sequence"] == 1
+        assert (await client.get("/")).status_code == 200
+        assert opened(server) == 2
         await until(lambda: len(server.statistics().server.pool.ended) == 1)
 
 
@@ -217,8 +213,9 @@ async def test_httpx_meets_a_server_that_closes_connections() -> None:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client,
     ):
         with trio.fail_after(LIMIT):
-            told = [(await client.get("/")).json()["sequence"] for _ in range(9)]
-        assert told == [1, 2, 3] * 3
+            for _ in range(9):
+                assert (await client.get("/")).status_code == 200
+        assert opened(server) == 3
 
 
 @needs_program("node")
@@ -227,12 +224,12 @@ async def test_nodes_agent_over_closed_connections() -> None:
     script = """
         const base = process.argv[process.argv.length - 1];
         for (let i = 0; i < 5; i++) {
-          const told = await (await fetch(base)).json();
-          if (told.sequence !== 1) throw new Error("kept: " + told.sequence);
-          await new Promise(resolve => setTimeout(resolve, 250));
+          await (await fetch(base)).json();
+          await new Promise(resolve => setTimeout(resolve, 500));
         }
     """
     async with serving_http(limits=HTTPLimits(keep_alive_timeout=0.1)) as server:
         url = f"http://127.0.0.1:{server.port}/"
         done = await run_program("node", "--input-type=module", "-e", script, url)
         assert done.returncode == 0, done.stderr.decode()
+        assert opened(server) == 5
