@@ -8,6 +8,9 @@ r"""A small JSON service over HTTP, with TLS where a certificate is given.
     python examples/http_json_server.py --port 8443 --tls-cert cert.pem --tls-key key.pem
     curl --cacert ca.pem https://localhost:8443/stats
 
+    python examples/http_json_server.py --unix /tmp/json.sock
+    curl --unix-socket /tmp/json.sock http://localhost/stats
+
 ========== ======= =============================================================================
 ``GET``    /stats  service, message, and the request's method, path and sequence in this server
 ``POST``   /echo   the JSON that came
@@ -25,20 +28,19 @@ import logging
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 
 import trio
 
-from snowtrio.http import HTTPError, HTTPLimits, Request, Response, serve_http
+from snowtrio.http import HTTPError, HTTPLimits, Request, Response, serve_http, serve_http_unix
 
 
 class Service:
-    """Answers requests, and counts them."""
+    """Answers requests."""
 
     def __init__(self) -> None:
-        self.requests = 0
         self.stopping = trio.Event()
         """Set when streams have to end."""
         self._routes = {
@@ -49,7 +51,6 @@ class Service:
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request."""
-        self.requests += 1
         # A HEAD is answered as a GET; the server leaves the body out.
         method = "GET" if request.method == "HEAD" else request.method
         route = self._routes.get((method, request.path))
@@ -65,7 +66,7 @@ class Service:
                 "message": "hello",
                 "method": request.method,
                 "path": request.path,
-                "sequence": self.requests,
+                "sequence": request.sequence,
             }
         )
 
@@ -95,23 +96,35 @@ def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext
     return context
 
 
-async def main(arguments: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
-    service = Service()
-    serve = partial(
+def make_serve(arguments: argparse.Namespace, service: Service) -> Callable[..., Awaitable[None]]:
+    """Return what serves as the arguments say, ready for ``nursery.start``."""
+    ssl_context = make_ssl_context(arguments.tls_cert, arguments.tls_key)
+    limits = HTTPLimits(
+        max_connections=arguments.max_connections, max_body_size=arguments.max_body_size
+    )
+    if arguments.unix:
+        return partial(
+            serve_http_unix, service, arguments.unix, ssl_context=ssl_context, limits=limits
+        )
+    return partial(
         serve_http,
         service,
         arguments.port,
         host=arguments.host,
-        ssl_context=make_ssl_context(arguments.tls_cert, arguments.tls_key),
-        limits=HTTPLimits(
-            max_connections=arguments.max_connections, max_body_size=arguments.max_body_size
-        ),
+        ssl_context=ssl_context,
+        limits=limits,
     )
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Serve until SIGINT or SIGTERM, then drain."""
+    service = Service()
+    serve = make_serve(arguments, service)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             server = await nursery.start(serve)
-            print(f"listening on {arguments.host}:{server.port}", flush=True)
+            where = arguments.unix or f"{arguments.host}:{server.port}"
+            print(f"listening on {where}", flush=True)
             await anext(signals)
             service.stopping.set()
             await server.drain()
@@ -121,6 +134,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Serve JSON over HTTP.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on; 0 chooses one")
+    parser.add_argument("--unix", metavar="PATH", help="listen on a Unix socket instead")
     parser.add_argument(
         "--tls-cert", metavar="FILE", help="speak HTTPS with this certificate chain"
     )
@@ -129,14 +143,22 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--max-body-size", type=int, default=2**20, help="bytes of a request's body"
     )
+    parser.add_argument("--access-log", action="store_true", help="tell of each request")
     return parser.parse_args()
 
 
-if __name__ == "__main__":
+def set_up_logging(access_log: bool) -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    if not access_log:
+        logging.getLogger("snowtrio.http.access").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    given = parse_arguments()
+    set_up_logging(given.access_log)
     status: int | str = 0
     try:
-        trio.run(main, parse_arguments())
+        trio.run(main, given)
     except* OSError as errors:  # The port is in use, say.
         status = f"http_json_server: {errors.exceptions[0]}"
     sys.exit(status)

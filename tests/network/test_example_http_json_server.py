@@ -154,6 +154,37 @@ async def test_tls(certificates: CertificateFiles) -> None:
         assert example.read_errors() == ""
 
 
+@needs_program("curl")
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    """Row S26: the socket's file is gone at the end."""
+    path = tmp_path / "json.sock"
+    async with running_example("http_json_server", "--unix", str(path)) as example:
+        assert example.address == str(path)
+        told = await curl_json("--unix-socket", str(path), "http://localhost/stats")
+        assert told == {**STATS, "sequence": 1}
+    assert not path.exists()
+
+
+async def test_what_is_no_json_is_400() -> None:
+    """Row Z13: the connection goes on."""
+    async with running_example("http_json_server") as example, connected(example) as peer:
+        for body in (b"", b"{", b'{"a": NaN}', b"\xff"):
+            length = f"Content-Length: {len(body)}"
+            await peer.send(f"POST /echo HTTP/1.1\r\nHost: me\r\n{length}\r\n\r\n".encode() + body)
+            assert (await read_response(peer))[0] == "HTTP/1.1 400 Bad Request"
+        assert example.read_errors() == ""
+
+
+async def test_the_access_log_tells_of_each_request() -> None:
+    """Row B7."""
+    async with running_example("http_json_server", "--access-log") as example:
+        async with connected(example) as peer:
+            await peer.send(b"GET /stats HTTP/1.1\r\nHost: me\r\n\r\n")
+            await read_response(peer)
+        await example.stop()
+        assert '"GET /stats HTTP/1.1" 200' in example.read_errors()
+
+
 # Its end
 
 
