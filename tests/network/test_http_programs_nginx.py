@@ -11,68 +11,30 @@ from pathlib import Path
 import pytest
 import trio
 
-from snowtrio.http import HTTPLimits, Request, Response
+from snowtrio.http import HTTPLimits, HTTPServer, Request, Response
 
 from ..serving import LIMIT
 from .examples import needs_program, run_program
 from .http_peers import curl, curl_json, opened, report, serving_http
-from .tcp import until
+from .nginx import KEPT, nginx_before
 
 pytestmark = [needs_program("nginx"), needs_program("curl")]
 
-CONFIGURATION = """
-daemon off;
-master_process off;
-pid {folder}/pid;
-error_log {folder}/errors warn;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/client;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  upstream service {{ server 127.0.0.1:{port}; {upstream} }}
-  server {{
-    listen unix:{folder}/socket;
-    client_max_body_size 0;
-    location / {{ proxy_pass http://service; {location} }}
-  }}
-}}
-"""
-KEPT = "proxy_http_version 1.1; proxy_set_header Connection '';"
 LARGE = bytes(range(256)) * 4096 * 5
 
 
 @asynccontextmanager
-async def nginx_before(
-    port: int, folder: Path, *, upstream: str = "keepalive 8;", location: str = KEPT
+async def in_front_of(
+    server: HTTPServer, folder: Path, **options: str
 ) -> AsyncGenerator[tuple[str, ...], None]:
     """Run nginx before a server, and give curl's options that lead to it."""
-    path = folder / "nginx.conf"
-    path.write_text(
-        CONFIGURATION.format(folder=folder, port=port, upstream=upstream, location=location)
-    )
-    process = await trio.lowlevel.open_process(
-        ["nginx", "-p", str(folder), "-e", str(folder / "errors"), "-c", str(path)],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        await until(lambda: (folder / "socket").exists() or process.poll() is not None)
-        assert process.returncode is None, (folder / "errors").read_text()
-        yield ("--unix-socket", str(folder / "socket"))
-    finally:
-        process.terminate()
-        with trio.CancelScope(shield=True):
-            await process.wait()
-    written = (folder / "errors").read_text()
-    assert all("[warn]" in line for line in written.splitlines()), written
+    async with nginx_before(server.port, folder, **options) as path:
+        yield "--unix-socket", path
 
 
 async def test_connections_to_us_are_kept(tmp_path: Path) -> None:
     """Row Z5: twenty clients one after the other share one."""
-    async with serving_http() as server, nginx_before(server.port, tmp_path) as way:
+    async with serving_http() as server, in_front_of(server, tmp_path) as way:
         told = [await curl_json(*way, "http://service/path?a=1") for _ in range(20)]
         assert {each["target"] for each in told} == {"/path?a=1"}
         assert opened(server) == 1
@@ -82,7 +44,7 @@ async def test_as_nginx_is_without_a_word(tmp_path: Path) -> None:
     """Row Z5: it speaks HTTP/1.0 and closes."""
     async with (
         serving_http() as server,
-        nginx_before(server.port, tmp_path, upstream="", location="") as way,
+        in_front_of(server, tmp_path, upstream="", location="") as way,
     ):
         told = await curl_json(*way, "http://service/")
         assert told["version"] == "1.0"
@@ -101,7 +63,7 @@ async def test_large_bodies_both_ways(buffering: str, chunked: bool, tmp_path: P
     limits = HTTPLimits(max_body_size=8 * 2**20)
     async with (
         serving_http(echo, limits=limits) as server,
-        nginx_before(server.port, tmp_path, location=location) as way,
+        in_front_of(server, tmp_path, location=location) as way,
     ):
         upload = ("-T", "-") if chunked else ("--data-binary", "@-")
         for _ in range(2):
@@ -124,7 +86,7 @@ async def test_a_stream_comes_as_it_is_made(tmp_path: Path) -> None:
     location = f"{KEPT} proxy_buffering off;"
     async with (
         serving_http(stream) as server,
-        nginx_before(server.port, tmp_path, location=location) as way,
+        in_front_of(server, tmp_path, location=location) as way,
     ):
         process = await trio.lowlevel.open_process(
             ["curl", "-q", "-sSN", *way, "http://service/"], stdout=subprocess.PIPE
@@ -153,7 +115,7 @@ async def test_a_client_that_leaves_is_noticed_behind_nginx(tmp_path: Path) -> N
     async def answer(request: Request) -> Response:
         return Response(forever()) if request.path == "/forever" else await report(request)
 
-    async with serving_http(answer) as server, nginx_before(server.port, tmp_path) as way:
+    async with serving_http(answer) as server, in_front_of(server, tmp_path) as way:
         done = await run_program("curl", "-q", "-sS", "-m", "0.5", *way, "http://service/forever")
         assert done.returncode == 28
         with trio.fail_after(LIMIT):
@@ -166,7 +128,7 @@ async def test_errors_go_through(tmp_path: Path) -> None:
     location = f"{KEPT} proxy_request_buffering off;"
     async with (
         serving_http() as server,
-        nginx_before(server.port, tmp_path, location=location) as way,
+        in_front_of(server, tmp_path, location=location) as way,
     ):
         for _ in range(5):
             told = await curl(*way, "-T", "-", "http://service/", stdin=LARGE)
