@@ -72,7 +72,7 @@ class Service:
 
     async def echo(self, request: Request) -> Response:
         """Answer the JSON that came."""
-        return Response.json(await request.json())
+        return Response.json(await request.json(any_content_type=True))
 
     async def time(self, request: Request) -> Response:
         """Answer with lines that never end."""
