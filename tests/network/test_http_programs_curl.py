@@ -14,13 +14,14 @@ import pytest
 import trio
 import trustme
 
-from snowtrio.http import HTTPLimits, Request, Response
+from snowtrio.http import HTTPLimits, Request, Response, file_response
 
 from .examples import needs_program, run_program
 from .http_peers import curl, curl_json, opened, report, serving_http, write_certificates
 
 pytestmark = needs_program("curl")
 
+DIGITS = b"0123456789" * 50_000
 LARGE = bytes(range(256)) * 4096 * 3
 """Three MiB: more than what is taken without being asked for."""
 ROOMY = HTTPLimits(max_body_size=8 * 2**20)
@@ -186,6 +187,51 @@ async def test_http_2_without_asking_is_refused() -> None:
         assert done.returncode != 0
 
 
+@pytest.fixture
+def text_file(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_bytes(DIGITS)
+    return path
+
+
+async def test_ranges_of_a_file(text_file: Path, tmp_path: Path) -> None:
+    """Row Z5: from the front, the middle, the end; several; none; a download resumed."""
+
+    async def answer(request: Request) -> Response:
+        return file_response(request, text_file)
+
+    async with serving_http(answer) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        assert await curl("-r", "0-4", url) == b"01234"
+        assert await curl("-r", "499998-", url) == b"89"
+        assert await curl("-r", "-3", url) == b"789"
+        parts = await curl("-r", "0-1,5-6", url)
+        assert parts.count(b"content-range: bytes ") == 2
+        assert await curl("-r", "500000-", "-o", "/dev/null", "-w", "%{http_code}", url) == b"416"
+        half = tmp_path / "half"
+        half.write_bytes(DIGITS[:123_456])
+        await curl("-C", "-", "-o", str(half), url)
+        assert half.read_bytes() == DIGITS
+
+
+async def test_a_file_that_curl_has_already(text_file: Path, tmp_path: Path) -> None:
+    """Row Z5: by its date, and by its tag, both as curl keeps them."""
+
+    async def answer(request: Request) -> Response:
+        return file_response(request, text_file)
+
+    async with serving_http(answer) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        copy, tag = str(tmp_path / "copy"), str(tmp_path / "tag")
+        status = ("-w", "%{http_code}")
+        assert await curl(*status, "-R", "-o", copy, "--etag-save", tag, url) == b"200"
+        assert await curl(*status, "-o", "/dev/null", "-z", copy, url) == b"304"
+        assert await curl(*status, "-o", "/dev/null", "--etag-compare", tag, url) == b"304"
+        (tmp_path / "another").write_bytes(b"another")
+        (tmp_path / "another").rename(text_file)
+        assert await curl(*status, "-o", "/dev/null", "--etag-compare", tag, url) == b"200"
+
+
 async def test_tls(
     ca: trustme.CA,
     server_cert: trustme.LeafCert,
@@ -224,12 +270,12 @@ async def tunnel(stream: trio.SocketStream) -> None:
         host, port = head.split()[1].decode().rsplit(":", 1)
         async with await trio.open_tcp_stream(host, int(port)) as behind, trio.open_nursery() as n:
             await stream.send_all(b"HTTP/1.1 200 Go ahead\r\n\r\n")
-            n.start_soon(copy, stream, behind)
-            await copy(behind, stream)
+            n.start_soon(pass_on, stream, behind)
+            await pass_on(behind, stream)
             n.cancel_scope.cancel()
 
 
-async def copy(source: trio.SocketStream, to: trio.SocketStream) -> None:
+async def pass_on(source: trio.SocketStream, to: trio.SocketStream) -> None:
     with contextlib.suppress(trio.BrokenResourceError):  # Who has what he wanted leaves.
         async for data in source:
             await to.send_all(data)
