@@ -19,7 +19,6 @@ import msgspec
 
 _PATH = re.compile(r" - at `(\$[^`]*)`$")
 
-_encode = msgspec.json.encode
 _encode_strictly = json.JSONEncoder(allow_nan=False).encode
 
 
@@ -60,8 +59,18 @@ def write_json(value: Any) -> bytes:
     return text
 
 
+def _as_text(value: object) -> str:
+    # The names of header fields are subclasses of str, which msgspec does not take.
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(f"JSON has no form for {type(value).__name__} objects")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_as_text).encode
+
+
 def _leave_out(_: object) -> None:
-    # Only an msgspec.Raw comes here, which is JSON already.
+    # Only what holds no number comes here: an msgspec.Raw, which is JSON already, and text.
     return None
 
 

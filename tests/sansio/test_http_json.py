@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from snowtrio.http._json import JSONError, read_json, write_json
 
@@ -50,6 +51,13 @@ def test_dataclasses_and_attrs_classes_go_both_ways() -> None:
     assert read_json(BOOK, Book) == book
     assert json.loads(write_json(book)) == json.loads(BOOK)
     assert read_json(b"[" + BOOK + b"]", list[Book]) == [book]
+
+
+def test_names_of_header_fields_are_text() -> None:
+    """Z13: as keys and as values."""
+    headers = CIMultiDictProxy(CIMultiDict([("accept", "*/*")]))
+    assert write_json(dict(headers)) == b'{"accept":"*/*"}'
+    assert write_json([*headers.items(), None]) == b'[["accept","*/*"],null]'
 
 
 @pytest.mark.parametrize(

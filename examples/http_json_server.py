@@ -1,0 +1,164 @@
+r"""A small JSON service over HTTP, with TLS where a certificate is given.
+
+    python examples/http_json_server.py --port 8000
+    curl http://127.0.0.1:8000/stats
+    curl -d '{"hello": [1, 2]}' http://127.0.0.1:8000/echo
+    curl -N http://127.0.0.1:8000/time
+
+    python examples/http_json_server.py --port 8443 --tls-cert cert.pem --tls-key key.pem
+    curl --cacert ca.pem https://localhost:8443/stats
+
+    python examples/http_json_server.py --unix /tmp/json.sock
+    curl --unix-socket /tmp/json.sock http://localhost/stats
+
+========== ======= =============================================================================
+``GET``    /stats  service, message, and the request's method, path and sequence in this server
+``POST``   /echo   the JSON that came
+``GET``    /time   the time, a line a second until the client leaves or the server stops
+========== ======= =============================================================================
+
+Anything else is answered with 404, in JSON too. SIGINT and SIGTERM end it: what is under way is
+answered first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+
+import trio
+
+from snowtrio.http import HTTPError, HTTPLimits, Request, Response, serve_http, serve_http_unix
+
+
+class Service:
+    """Answers requests."""
+
+    def __init__(self) -> None:
+        self.stopping = trio.Event()
+        """Set when streams have to end."""
+        self._routes = {
+            ("GET", "/stats"): self.stats,
+            ("POST", "/echo"): self.echo,
+            ("GET", "/time"): self.time,
+        }
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request."""
+        # A HEAD is answered as a GET; the server leaves the body out.
+        method = "GET" if request.method == "HEAD" else request.method
+        route = self._routes.get((method, request.path))
+        if route is None:
+            raise HTTPError(404, f"there is no {request.method} {request.path} here")
+        return await route(request)
+
+    async def stats(self, request: Request) -> Response:
+        """Answer what the request was."""
+        return Response.json(
+            {
+                "service": "http_json_server",
+                "message": "hello",
+                "method": request.method,
+                "path": request.path,
+                "sequence": request.sequence,
+            }
+        )
+
+    async def echo(self, request: Request) -> Response:
+        """Answer the JSON that came."""
+        return Response.json(await request.json(any_content_type=True))
+
+    async def time(self, request: Request) -> Response:
+        """Answer with lines that never end."""
+        headers = {"Cache-Control": "no-store"}
+        return Response(self._lines(), 200, headers, content_type="text/plain; charset=utf-8")
+
+    async def _lines(self) -> AsyncIterator[str]:
+        while not self.stopping.is_set():
+            yield f"{datetime.now(UTC).isoformat(timespec='seconds')}\n"
+            with trio.move_on_after(1):
+                await self.stopping.wait()
+
+
+def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    """Return the TLS rules for a certificate, None without one."""
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def make_serve(arguments: argparse.Namespace, service: Service) -> Callable[..., Awaitable[None]]:
+    """Return what serves as the arguments say, ready for ``nursery.start``."""
+    ssl_context = make_ssl_context(arguments.tls_cert, arguments.tls_key)
+    limits = HTTPLimits(
+        max_connections=arguments.max_connections, max_body_size=arguments.max_body_size
+    )
+    if arguments.unix:
+        return partial(
+            serve_http_unix, service, arguments.unix, ssl_context=ssl_context, limits=limits
+        )
+    return partial(
+        serve_http,
+        service,
+        arguments.port,
+        host=arguments.host,
+        ssl_context=ssl_context,
+        limits=limits,
+    )
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Serve until SIGINT or SIGTERM, then drain."""
+    service = Service()
+    serve = make_serve(arguments, service)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(serve)
+            where = arguments.unix or f"{arguments.host}:{server.port}"
+            print(f"listening on {where}", flush=True)
+            await anext(signals)
+            service.stopping.set()
+            await server.drain()
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve JSON over HTTP.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on; 0 chooses one")
+    parser.add_argument("--unix", metavar="PATH", help="listen on a Unix socket instead")
+    parser.add_argument(
+        "--tls-cert", metavar="FILE", help="speak HTTPS with this certificate chain"
+    )
+    parser.add_argument("--tls-key", metavar="FILE", help="its key, if not in the same file")
+    parser.add_argument("--max-connections", type=int, default=128, help="connections at a time")
+    parser.add_argument(
+        "--max-body-size", type=int, default=2**20, help="bytes of a request's body"
+    )
+    parser.add_argument("--access-log", action="store_true", help="tell of each request")
+    return parser.parse_args()
+
+
+def set_up_logging(access_log: bool) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    if not access_log:
+        logging.getLogger("snowtrio.http.access").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    given = parse_arguments()
+    set_up_logging(given.access_log)
+    status: int | str = 0
+    try:
+        trio.run(main, given)
+    except* OSError as errors:  # The port is in use, say.
+        status = f"http_json_server: {errors.exceptions[0]}"
+    sys.exit(status)
