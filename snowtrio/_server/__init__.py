@@ -6,9 +6,10 @@
 
 from ._limits import ServerLimits
 from ._serve import serve_listeners, serve_tcp, serve_unix
-from ._server import Server, ServerStatistics
+from ._server import AnyListener, Server, ServerStatistics
 
 __all__ = [
+    "AnyListener",
     "Server",
     "ServerLimits",
     "ServerStatistics",

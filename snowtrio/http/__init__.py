@@ -33,6 +33,8 @@ from ._server import (
     check_conditions,
     file_response,
     serve_http,
+    serve_http_listeners,
+    serve_http_unix,
 )
 
 __all__ = [
@@ -55,4 +57,11 @@ __all__ = [
     "check_conditions",
     "file_response",
     "serve_http",
+    "serve_http_listeners",
+    "serve_http_unix",
 ]
+
+# What is exported here comes from here, as far as its users need to know.
+for _name in __all__:
+    if getattr(globals()[_name], "__module__", "").startswith("snowtrio.http._"):
+        globals()[_name].__module__ = __name__

@@ -1,20 +1,26 @@
 """The server: a handler called for each request.
 
-``_serve`` has the verbs; ``_protocol`` is what the core serves; ``_session`` takes the requests of a
-connection in turn and gives each to the handler as a `Request` (``_request``), whose body and
-`Response` (``_response``) go through the ``_exchange``. ``_watch`` decides which clients are too slow.
+``_serve`` has the verbs and ``_http_server`` what they run. ``_protocol`` is what the core serves,
+``_service`` what all its connections share, ``_watch`` decides which clients are too slow.
+``_session`` takes the requests of a connection in turn and gives each to the handler as a `Request`
+(``_request``). Bodies come in through the ``_body_reader`` and a `Response` (``_response``) leaves
+through the ``_exchange``; ``_failures`` says what becomes of a request that could not be answered.
 """
 
+from ._exchange import Exchange
 from ._files import check_conditions, file_response
 from ._folder import Folder
+from ._http_server import HTTPServer
 from ._limits import HTTPLimits
-from ._request import Request
+from ._request import Request, exchange_of
 from ._response import Response
 from ._router import Router
-from ._serve import HTTPServer, HTTPStatistics, serve_http
+from ._serve import serve_http, serve_http_listeners, serve_http_unix
+from ._statistics import HTTPStatistics
 from ._writer import ResponseWriter
 
 __all__ = [
+    "Exchange",
     "Folder",
     "HTTPLimits",
     "HTTPServer",
@@ -24,6 +30,9 @@ __all__ = [
     "ResponseWriter",
     "Router",
     "check_conditions",
+    "exchange_of",
     "file_response",
     "serve_http",
+    "serve_http_listeners",
+    "serve_http_unix",
 ]

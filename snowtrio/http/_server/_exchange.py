@@ -2,158 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar, cast
 
 import trio
 
 from ..._codec import Codec
 from ..._connection import Connection
-from ..._errors import LocalProtocolError, RemoteProtocolError
-from .._errors import BodyTimeoutError, BodyTooLargeError
+from ..._errors import ConnectionClosedError, ConnectionLostError, LocalProtocolError
+from .._errors import HTTPError
 from .._headers import HeadersToSend, write_field, write_headers
-from .._wire import (
-    EndOfMessage,
-    RequestEvent,
-    RequestHead,
-    ResponseEvent,
-    ResponseHead,
-    ServerCoder,
-)
-from ._date import Dates
+from .._wire import EndOfMessage, Fields, RequestHead, ResponseHead, ServerCoder
+from ._body_reader import BodyReader, HTTPConnection
 from ._file_body import FileBody
-from ._limits import HTTPLimits
 from ._response import Response
+from ._service import Service
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT")
 
-HTTPConnection: TypeAlias = Connection[ResponseEvent, RequestEvent, None]
+Goodbye: TypeAlias = Callable[[Connection[SendT, ReceiveT, None]], Awaitable[None]]
 
 
-class Exchange:
+class Exchange(BodyReader):
     """Reads the body of the request that is being answered, and sends the response.
 
-    Parameters:
-        connection: whose requests these are.
-        limits: the bounds.
-        dates: gives the ``Date`` field.
+    The parameters are those of `BodyReader`.
     """
 
-    def __init__(self, connection: HTTPConnection, limits: HTTPLimits, dates: Dates) -> None:
-        self.connection = connection
-        self.limits = limits
+    __slots__ = (
+        "_bodiless",
+        "body_open",
+        "draining",
+        "early",
+        "ending",
+        "goodbye",
+        "requests",
+        "sent",
+        "sequence",
+        "status",
+        "upgraded",
+    )
+
+    def __init__(self, connection: HTTPConnection, service: Service) -> None:
+        super().__init__(connection, service)
         self.requests = 0
-        """Requests that have begun to be answered."""
-        self.head: RequestHead | None = None
-        """The request that is being answered."""
-        self.max_body_size = limits.max_body_size
-        self.waits_for_body = False
-        self.waited = 0.0
-        """Seconds that the handler has waited for the body, as the watch has seen it."""
+        """Requests of this connection that have begun to be answered."""
+        self.sequence = 0
+        """Which of the server's requests is being answered."""
         self.ending = False
-        """Whether the response under way is the last one."""
-        self.expired = False
-        """Whether the client was too slow."""
-        self.responding = False
-        """Whether a response has begun."""
+        """Whether the response under way, or the next one, is the last."""
+        self.draining = False
+        """Whether the server has asked the connection to end."""
         self.upgraded = False
         """Whether the connection speaks another protocol by now."""
+        self.goodbye: Goodbye[Any, Any] | None = None
+        """How that protocol parts."""
         self.body_open = False
         """Whether pieces of a response's body may follow."""
+        self._bodiless = False
         self.status = 0
         """Of the response that has begun."""
-        self.trailers: Any = ()
-        self._dates = dates
-        self._body_size = 0
-        self._body_ended = False
-        self._said_continue = False
+        self.sent = 0
+        """Bytes of its body."""
+        self.early: RequestHead | None = None
+        """A request that came while the one before it was answered."""
 
     def begin(self, head: RequestHead) -> None:
         """Begin to answer a request."""
+        tally = self.service.tally
+        tally.requests += 1
+        self.sequence = tally.requests
         self.requests += 1
         self.head = head
-        self.max_body_size = self.limits.max_body_size
-        self.waited = 0.0
         self.responding = False
-        self.trailers = head.trailers
-        self._body_size = 0
-        self._body_ended = head.body is not None
-        self._said_continue = False
+        self.begin_body(head)
 
-    # The request's body
+    # Requests that come early
 
-    async def receive_body(self) -> bytes:
-        """Return the rest of the body.
-
-        Raises:
-            BodyTooLargeError: it is above ``max_body_size``.
-            BodyTimeoutError: it comes too slowly.
-            RemoteProtocolError: the client left in the middle of it, or broke the protocol.
-        """
-        head = self.head
-        assert head is not None
-        if head.body is not None:
-            self._check_size(len(head.body))
-            body, head.body = head.body, b""
-            return body
-        pieces: list[bytes] = []
-        while (piece := await self.receive_piece()) is not None:
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    async def receive_piece(self) -> bytes | None:
-        """Return the next piece of the body, None at its end; raises as `receive_body`."""
-        head = self.head
-        assert head is not None
-        if self._body_ended:
-            piece, head.body = head.body, None
-            if piece:
-                self._check_size(len(piece))
-            return piece or None
-        self._check_size(head.content_length or 0)
-        await self._say_continue(head)
-        event = await self._receive_event()
-        if isinstance(event, bytes):
-            self._body_size += len(event)
-            self._check_size(self._body_size)
-            return event
-        assert isinstance(event, EndOfMessage)
-        self.trailers = event.trailers
-        self._body_ended = True
-        return None
-
-    async def _receive_event(self) -> RequestEvent:
-        self.waits_for_body = True
+    async def wait_disconnected(self) -> None:
+        """Return once the client has ended its input or is lost; keep a request that comes."""
+        if not self.body_ended:
+            raise LocalProtocolError("a client is only watched once the body has been read")
+        if self.early is not None:
+            await trio.sleep_forever()
         try:
-            return await self.connection.receive()
-        except trio.EndOfChannel:
-            if self.expired:
-                raise BodyTimeoutError from None
-            raise RemoteProtocolError("the input ended inside a request's body") from None
-        finally:
-            self.waits_for_body = False
+            event = await self.connection.receive()
+        except (trio.EndOfChannel, ConnectionLostError, ConnectionClosedError):
+            await trio.lowlevel.checkpoint()
+            return
+        assert isinstance(event, RequestHead)
+        self.early = event
+        await trio.sleep_forever()
 
-    def _check_size(self, size: int) -> None:
-        limit = self.max_body_size
-        if limit is not None and size > limit:
-            raise BodyTooLargeError(limit)
+    def take_early(self) -> RequestHead | None:
+        """Return the request that came early, which is nobody's then."""
+        head, self.early = self.early, None
+        return head
 
-    async def _say_continue(self, head: RequestHead) -> None:
-        if head.expects_continue and not self._said_continue and not self.responding:
-            self._said_continue = True
-            await self.connection.send(ResponseHead(status=100))
-
-    # The response
+    # A response
 
     async def respond(self, response: Response) -> None:
-        """Send a response that a handler has returned."""
+        """Send a response that a handler has returned, and close its body's iterator."""
         body = response.body
-        if isinstance(body, bytes):
-            await self._send_head(response.status, response.fields, body)
+        if not isinstance(body, bytes):
+            await self._stream(response, body)
             return
+        head = self._begin(response.status, response.fields, body, None)
+        if response.content_length is not None:
+            _announce(head, response.content_length)
+        await self._send(head)
+
+    async def _stream(self, response: Response, body: AsyncIterable[bytes | str]) -> None:
         try:
-            await self._send_head(
+            await self.send_head(
                 response.status, response.fields, None, content_length=response.content_length
             )
             if self.body_open and not await self._sent_as_file(body):
@@ -161,8 +124,9 @@ class Exchange:
                     await self.send_piece(piece)
             await self.end_response(response.trailers)
         finally:
-            if isinstance(body, (AsyncGenerator, FileBody)):
-                await cast("AsyncGenerator[Any, None] | FileBody", body).aclose()
+            aclose = getattr(body, "aclose", None)
+            if aclose is not None:
+                await aclose()
 
     async def _sent_as_file(self, body: object) -> bool:
         """Send a body from the file that it comes from, if it is one and that can be done."""
@@ -173,12 +137,99 @@ class Exchange:
     async def _send_file(self, descriptor: int, offset: int, size: int) -> None:
         cast("ServerCoder", self.connection.coder).leave_out(size)
         await self.connection.send_file(descriptor, offset, size)
+        self.sent += size
 
-    async def start_response(
-        self, status: int, headers: HeadersToSend, content_length: int | None
+    async def send_head(
+        self,
+        status: int,
+        fields: Fields,
+        body: bytes | None,
+        *,
+        content_length: int | None = None,
     ) -> None:
-        """Send a head alone; its body follows in pieces."""
-        await self._send_head(status, write_headers(headers), None, content_length=content_length)
+        """Send a head with fields as they stand on the wire, and its body if that is known."""
+        await self._send(self._begin(status, fields, body, content_length))
+
+    def _begin(
+        self, status: int, fields: Fields, body: bytes | None, content_length: int | None
+    ) -> ResponseHead:
+        """Return the head of a response that may be sent now."""
+        head = self.head
+        assert head is not None
+        if self.responding:
+            raise LocalProtocolError("this request has its response already")
+        if head.method == "CONNECT" and status < 300:
+            raise HTTPError(501, "no tunnels are opened here")
+        plain = self.body_ended and body is not None  # as nearly all are
+        if (
+            self.expired
+            or not head.keep_alive
+            or self.requests == self.service.limits.max_requests
+            or (not plain and self._must_end(head, body, content_length))
+        ):
+            self.ending = True
+        stamp = self.service.stamp.fields()
+        for name, _ in fields:
+            if name == b"date" or name == b"server":
+                stamp = tuple(each for each in stamp if each[0] != name)
+        return ResponseHead(
+            status=status,
+            fields=(*stamp, *fields),
+            body=body,
+            method=head.method,
+            http_version=head.http_version,
+            keep_alive=not self.ending,
+            content_length=content_length,
+        )
+
+    def _must_end(self, head: RequestHead, body: bytes | None, content_length: int | None) -> bool:
+        """Whether the connection cannot go on after this response."""
+        if body is None and content_length is None and head.http_version == "1.0":
+            return True  # Its body has no other end.
+        if self.body_ended:
+            return False
+        if head.expects_continue and not self.said_continue:
+            return True  # Nobody knows whether the client sends its body all the same.
+        left = self.left
+        too_long = left is None or left > self.service.limits.max_unread_body
+        return too_long and body is not None  # A handler that streams may read it yet.
+
+    async def _send(self, head: ResponseHead) -> None:
+        """Send a head. Where that fails, or is cancelled, no response has begun."""
+        # RFC 9110 section 6.4.1: what these say of a body, none follows.
+        opens = head.body is None and head.method != "HEAD" and head.status not in (204, 304)
+        self.responding = True
+        try:
+            await self.connection.send(head)
+        except BaseException:
+            self.responding = False
+            raise
+        self.body_open = opens
+        self._bodiless = head.body is None and not opens
+        self.status = head.status
+        self.sent = len(head.body) if head.body is not None else 0
+        self.service.tally.classes[head.status // 100] += 1
+
+    async def send_piece(self, piece: bytes | str) -> None:
+        """Send a piece of a response's body; nothing is sent where it cannot have one."""
+        data = piece.encode() if isinstance(piece, str) else piece
+        if not self.body_open:
+            if self._bodiless:
+                return
+            raise LocalProtocolError("the body of this response has ended")
+        if data:
+            await self.connection.send(data)
+            self.sent += len(data)
+
+    async def end_response(self, trailers: HeadersToSend = ()) -> None:
+        """End a response's body; idempotent."""
+        if not self.body_open:
+            return
+        fields = write_headers(trailers)
+        if self.head is not None and self.head.http_version == "1.0":
+            fields = []  # It has no place for them.
+        await self.connection.send(EndOfMessage(fields))
+        self.body_open = False
 
     async def send_informational(self, status: int, headers: HeadersToSend) -> None:
         """Send a response before the response."""
@@ -191,95 +242,108 @@ class Exchange:
         if head.http_version != "1.0":
             await self.connection.send(ResponseHead(status=status, fields=write_headers(headers)))
 
-    async def _send_head(
-        self,
-        status: int,
-        fields: list[tuple[bytes, bytes]],
-        body: bytes | None,
-        *,
-        content_length: int | None = None,
-    ) -> None:
-        head = self.head
-        assert head is not None
-        if self.responding:
-            raise LocalProtocolError("this request has its response already")
-        unbounded = body is None and content_length is None and head.http_version == "1.0"
-        if not head.keep_alive or unbounded or self._must_end(head):
-            self.ending = True
-        self.responding = True
-        self.status = status
-        # RFC 9110 section 6.4.1: what these say of a body, none follows.
-        self.body_open = body is None and head.method != "HEAD" and status not in (204, 304)
-        await self.connection.send(
-            ResponseHead(
-                status=status,
-                fields=(self._dates.field(), *fields),
-                body=body,
-                method=head.method,
-                http_version=head.http_version,
-                keep_alive=not self.ending,
-                content_length=content_length,
-            )
-        )
-
-    def _must_end(self, head: RequestHead) -> bool:
-        """Whether the connection cannot go on after this response."""
-        if self.ending or self.expired or self.requests == self.limits.max_requests:
-            return True
-        if self._body_ended:
-            return False
-        if head.expects_continue and not self._said_continue:
-            return True  # Nobody knows whether the client sends its body all the same.
-        left = None if head.content_length is None else head.content_length - self._body_size
-        return left is None or left > self.limits.max_unread_body
-
-    async def send_piece(self, piece: bytes | str) -> None:
-        """Send a piece of a response's body."""
-        data = piece.encode() if isinstance(piece, str) else piece
-        if data and self.body_open:
-            await self.connection.send(data)
-
-    async def end_response(self, trailers: HeadersToSend = ()) -> None:
-        """End a response's body; idempotent."""
-        if self.body_open:
-            self.body_open = False
-            await self.connection.send(EndOfMessage(write_headers(trailers)))
+    # Another protocol
 
     async def upgrade(
-        self, protocol: str, codec: Codec[SendT, ReceiveT], headers: HeadersToSend
+        self,
+        protocol: str,
+        codec: Codec[SendT, ReceiveT],
+        headers: HeadersToSend,
+        goodbye: Goodbye[SendT, ReceiveT] | None,
     ) -> Connection[SendT, ReceiveT, None]:
         """Answer that another protocol is spoken from here on, and speak it."""
         head = self.head
         assert head is not None
-        if head.upgrade is None or self.responding:
-            raise LocalProtocolError("this request offers no upgrade, or has its response")
-        self.responding = self.upgraded = self.ending = True
-        self.status = 101
+        self._check_offer(head, protocol)
         fields = write_headers(headers)
         if head.method == "CONNECT":
-            await self.connection.send(
-                ResponseHead(status=200, fields=fields, method="CONNECT", body=b"")
-            )
+            answer = ResponseHead(status=200, fields=fields, method="CONNECT", body=b"")
         else:
             fields += [write_field("connection", "upgrade"), write_field("upgrade", protocol)]
-            await self.connection.send(ResponseHead(status=101, fields=fields))
+            answer = ResponseHead(status=101, fields=fields)
+        await self._send(answer)
+        self.upgraded = self.ending = True
+        self.goodbye = goodbye
         connection = cast("Connection[SendT, ReceiveT, None]", self.connection)
         connection.switch(codec)
+        if self.draining:  # It was asked to end while the answer left.
+            await self.part()
         return connection
+
+    def _check_offer(self, head: RequestHead, protocol: str) -> None:
+        if head.upgrade is None:
+            raise LocalProtocolError("this request offers no other protocol")
+        if self.responding:
+            raise LocalProtocolError("this request has its response already")
+        offered = [each.strip().lower() for each in head.upgrade.split(",")]
+        if head.method != "CONNECT" and protocol.lower() not in offered:
+            raise LocalProtocolError(f"the client has not offered {protocol!r}")
+        if self.ending:
+            raise HTTPError(503, "this connection is about to end", headers={"Retry-After": "1"})
+
+    async def part(self) -> None:
+        """End a connection that speaks another protocol."""
+        if self.goodbye is not None:
+            await self.goodbye(self.connection)
+        else:
+            self.connection.stop_receiving()
 
     # Behind the response
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do for this request, as is nearly always so."""
+        head = self.head
+        return (
+            self.body_ended
+            and not (self.body_open or self.ending)
+            and head is not None
+            and head.upgrade is None
+        )
+
     async def finish(self) -> bool:
-        """Bring the request to its end; say whether another one may follow."""
-        if self.body_open:
-            await self.end_response()
-        while not (self._body_ended or self.ending):
-            self.max_body_size = None
-            await self.receive_piece()
-        head, self.head = self.head, None
-        if self.ending:
+        """Bring the request to its end; say whether another one may follow.
+
+        Raises:
+            LocalProtocolError: the response's body is shorter than was announced.
+        """
+        await self.end_response()
+        head = self.head
+        if self.ending or head is None or not (self.body_ended or await self._discarded()):
+            self.ending = True
             return False
-        if head is not None and head.upgrade is not None:
+        if head.upgrade is not None:
             # An offer that was not taken: what stands behind the request is one more request.
             self.connection.switch(self.connection.coder)
         return True
+
+    async def _discarded(self) -> bool:
+        """Throw the rest of the request's body away; say whether the connection can go on."""
+        left = self.left
+        if left is not None and left > self.service.limits.max_unread_body:
+            return False
+        try:
+            return await self.discard() and not self.ending
+        except HTTPError:
+            return False
+        except trio.BrokenResourceError as error:
+            if error is self.failure:
+                return False
+            raise
+
+    async def cut(self) -> None:
+        """End the connection so that the client can see that the response is not whole."""
+        self.ending = True
+        with suppress(ConnectionClosedError):  # It has been cut, by a file that became shorter.
+            await self.connection.flush()
+        self.connection.drop()
+
+
+def _announce(head: ResponseHead, content_length: int) -> None:
+    """Note the length that a handler gave beside a whole body."""
+    if head.method == "HEAD" and not head.body:
+        head.body, head.content_length = None, content_length
+    elif head.body is not None and len(head.body) != content_length:
+        raise LocalProtocolError(
+            f"the body has {len(head.body)} bytes, and {content_length} were announced"
+        )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import trio
 
-from ..._connection import Connection
 from ..._protocol import Protocol
 from .._wire import RequestEvent, ResponseEvent, ServerCodec, ServerCoder
-from ._date import Dates
-from ._exchange import Exchange, HTTPConnection
+from ._body_reader import HTTPConnection
+from ._exchange import Exchange
 from ._limits import HTTPLimits
-from ._session import Handler, serve_requests
+from ._service import Service
+from ._session import serve_requests
 from ._watch import Phase, Sight, Watch, interval
 
 
@@ -21,52 +21,66 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
     """Serves connections, and knows where each of them stands.
 
     Parameters:
-        handler: answers requests.
-        limits: the bounds.
+        service: what they share.
     """
 
-    def __init__(self, handler: Handler, limits: HTTPLimits) -> None:
-        super().__init__(ServerCodec(limits))
-        self._handler = handler
-        self._limits = limits
-        self._dates = Dates()
-        self._exchanges: dict[HTTPConnection, Exchange] = {}
-        self.requests = 0
-        """Requests that have begun to be answered, on connections that have ended."""
+    def __init__(self, service: Service) -> None:
+        self._codec = ServerCodec(service.limits)
+        super().__init__(self._codec)
+        self.service = service
+        self.exchanges: dict[HTTPConnection, Exchange] = {}
+        self._new_limits = trio.Event()
+
+    def set_limits(self, limits: HTTPLimits) -> None:
+        """Replace the bounds; those of heads hold for connections that come from now on."""
+        self.service.limits = self._codec.limits = limits
+        self._new_limits.set()
 
     async def handle(self, connection: HTTPConnection) -> None:
         """Serve one connection."""
-        exchange = Exchange(connection, self._limits, self._dates)
-        self._exchanges[connection] = exchange
+        exchange = self.exchanges[connection] = Exchange(connection, self.service)
         try:
-            await serve_requests(exchange, self._handler)
+            await serve_requests(exchange)
         finally:
-            self.requests += exchange.requests
-            del self._exchanges[connection]
+            exchange.head = exchange.failure = None
+            del self.exchanges[connection]
 
-    async def goodbye(self, connection: Connection[ResponseEvent, RequestEvent, None]) -> None:
+    async def goodbye(self, connection: HTTPConnection) -> None:
         """End a connection when nothing is under way on it; the response under way is its last."""
-        exchange = self._exchanges.get(connection)
-        if exchange is None or exchange.upgraded:
+        exchange = self.exchanges.get(connection)
+        if exchange is None:
             await super().goodbye(connection)
             return
-        exchange.ending = True
-        coder = cast("ServerCoder", connection.coder)
-        if exchange.head is None and not coder.in_head:
+        exchange.draining = exchange.ending = True
+        if exchange.upgraded:
+            await exchange.part()
+        elif exchange.head is None and not cast("ServerCoder", connection.coder).in_head:
             connection.stop_receiving()
+
+    def purge(self, connection: HTTPConnection, messages: Sequence[ResponseEvent]) -> None:
+        """Say nothing of clients that leave in the middle of a response; they are counted."""
 
     async def watch(self) -> None:
         """End connections whose clients are too slow; runs until it is cancelled."""
         watch: Watch[HTTPConnection] = Watch()
-        seconds = interval(self._limits)
+        looked = trio.current_time()
         while True:
-            await trio.sleep(seconds)
-            for connection, phase in watch.look(self._sights(), seconds, self._limits):
-                self._exchanges[connection].expired = phase is not Phase.NEXT
-                connection.stop_receiving()
+            with trio.move_on_after(interval(self.service.limits)):
+                await self._new_limits.wait()
+                self._new_limits = trio.Event()
+            before, looked = looked, trio.current_time()
+            late = watch.look(self._sights(), looked - before, self.service.limits)
+            for connection, phase in late:
+                self._end(self.exchanges[connection], phase)
+
+    def _end(self, exchange: Exchange, phase: Phase) -> None:
+        """Have the client told that it is too slow, where it has begun to ask for something."""
+        exchange.expired = phase in (Phase.HEAD, Phase.BODY)
+        exchange.ending = True
+        exchange.connection.stop_receiving()
 
     def _sights(self) -> Iterator[tuple[HTTPConnection, Sight]]:
-        for connection, exchange in self._exchanges.items():
+        for connection, exchange in self.exchanges.items():
             if not exchange.upgraded:
                 yield connection, _see(exchange, cast("ServerCoder", connection.coder))
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from operator import attrgetter
 from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl, unquote
-from uuid import uuid4
 
 from multidict import MultiDict, MultiDictProxy
 
 from ..._codec import Codec
 from ..._connection import Connection
+from ..._errors import LocalProtocolError
 from ..._transport import Address
-from .._headers import Headers, HeadersToSend, read_headers
+from .._headers import Headers, HeadersToSend, read_headers, write_headers
 from .._wire import RequestHead
-from ._exchange import Exchange
+from ._exchange import Exchange, Goodbye
 from ._json_body import check_json_type, read_json_body
+from ._response import check_status
+from ._target import split_target
+from ._text_body import read_text
 from ._writer import ResponseWriter
 
 SendT = TypeVar("SendT")
@@ -33,7 +37,18 @@ class Request:
         head: what came.
     """
 
-    __slots__ = ("_exchange", "_head", "_headers", "_id", "_path", "_query", "content", "params")
+    __slots__ = (
+        "_exchange",
+        "_head",
+        "_headers",
+        "_id",
+        "_path",
+        "_query",
+        "_way",
+        "content",
+        "params",
+        "sequence",
+    )
 
     def __init__(self, exchange: Exchange, head: RequestHead) -> None:
         self._exchange = exchange
@@ -43,7 +58,11 @@ class Request:
         self._query: MultiDictProxy[str] | None = None
         self._id: str | None = None
         self.content: bytes | None = head.body
-        """The whole body, where it has been read: by `body`, or because it came with the head."""
+        """The whole body, where it has been read: by `body`, because the handler is a plain
+        function, or because it came together with the head. None otherwise."""
+        self.sequence: int = exchange.sequence
+        """Which of the server's requests it is, from 1 on, in the order in which handlers begin."""
+        self._way: str | None = None
         self.params: dict[str, str] = {}
         """What stands in the places of a route's pattern."""
 
@@ -105,15 +124,14 @@ class Request:
 
     @property
     def id(self) -> str:
-        """What tells this request from others in a log; made when first asked for."""
-        if self._id is None:
-            self._id = uuid4().hex
-        return self._id
+        """What tells this request from others in a log; made when first asked for.
 
-    @property
-    def sequence(self) -> int:
-        """Which request of its connection it is, from 1 on."""
-        return self._exchange.requests
+        Where the server was given a ``request_id_header``, that field's value is taken, if it is
+        there once and consists of up to 128 visible ASCII characters.
+        """
+        if self._id is None:
+            self._id = self._exchange.service.name(self._head)
+        return self._id
 
     @property
     def peer_address(self) -> Address | None:
@@ -132,14 +150,7 @@ class Request:
 
     def _split(self) -> tuple[str, str]:
         if self._path is None:
-            target = self._head.target
-            if not target.startswith(("/", "*")) and "://" in target:
-                rest = target.split("://", 1)[1]
-                slash = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=-1)
-                target = rest[slash:] if slash >= 0 else ""
-                target = target if target.startswith("/") else f"/{target}"
-            path, _, query = target.partition("?")
-            self._path = path, query
+            self._path = split_target(self._head.target)
         return self._path
 
     # The body
@@ -147,29 +158,45 @@ class Request:
     @property
     def max_body_size(self) -> int | None:
         """Bytes that the body may have; set it before reading to take more, or less."""
-        return self._exchange.max_body_size
+        return self._live().max_body_size
 
     @max_body_size.setter
     def max_body_size(self, size: int | None) -> None:
-        self._exchange.max_body_size = size
+        self._live().max_body_size = size
 
     async def body(self) -> bytes:
-        """Return the whole body.
+        """Return the whole body; again, if it has been read.
 
-        A checkpoint only where it has to be waited for. Cancelled, it loses what it had read.
+        A checkpoint only where it has to be waited for. Cancelled, it loses nothing: call it again.
 
         Raises:
             BodyTooLargeError: it is above `max_body_size`.
             BodyTimeoutError: it comes too slowly.
-            RemoteProtocolError: the client left in the middle of it, or broke the protocol.
+            BadMessageError: the client broke the protocol, or ended its input inside the body.
+            LocalProtocolError: it has been iterated over.
         """
-        exchange = self._exchange
-        self.content = await exchange.receive_body()
-        return self.content
+        if self._way == "pieces":
+            raise LocalProtocolError("the body has been iterated over: there is no whole")
+        content = self.content
+        if content is None:
+            exchange = self._live()
+            self._way = "whole"
+            content = self.content = await exchange.receive_body()
+        elif self._way is None:
+            self._way = "whole"
+            if content:
+                self._live().check_size(len(content))
+        return content
 
     async def text(self) -> str:
-        """Return the body as UTF-8 text; raises as `body`, and `HTTPError` 400 where it is none."""
-        return (await self.body()).decode()
+        """Return the body as text, in the charset of its ``Content-Type``, else in UTF-8.
+
+        Raises:
+            HTTPError: 400 where it is none, 415 where the charset is not known.
+
+        The others are those of `body`.
+        """
+        return read_text(await self.body(), self.headers.get("content-type", ""))
 
     @overload
     async def json(self, *, any_content_type: bool = False) -> Any: ...
@@ -197,15 +224,51 @@ class Request:
             check_json_type(self._head.fields)
         return read_json_body(await self.body(), kind)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Iterate over the body as it comes; raises as `body`."""
-        while (piece := await self._exchange.receive_piece()) is not None:
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over the body as it comes, once; raises as `body`.
+
+        Where the body has been read whole, that is the only piece. What is left of a body that is
+        not iterated to its end is thrown away after the response, or the connection is closed.
+        """
+        if self._way == "whole" and self.content is None:
+            raise LocalProtocolError("the body is being read whole")
+        if self._way is None:
+            exchange = self._live()
+            self._way = "pieces"
+            if self.content:
+                exchange.check_size(len(self.content))
+        return _Pieces(self)
+
+    async def next_piece(self) -> bytes | None:
+        """Return the next piece of a body that did not come whole, None at its end."""
+        return await self._live().receive_piece()
+
+    def _live(self) -> Exchange:
+        """Return the exchange while this request is the one that is being answered."""
+        exchange = self._exchange
+        if exchange.head is not self._head:
+            raise LocalProtocolError("this request is over: its handler has returned")
+        return exchange
 
     @property
     def trailers(self) -> Headers:
         """The fields behind a chunked body, once that has been read."""
-        return read_headers(self._exchange.trailers)
+        return read_headers(self._live().trailers)
+
+    # The client
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the client has left: it has ended its input, or the connection is lost.
+
+        For a response that goes on until then. The end of the input may be half a close, so what is
+        sent afterwards may still arrive. A client that has sent its next request already is not
+        watched. Cancelled, it loses nothing; always a checkpoint.
+
+        Raises:
+            LocalProtocolError: the body has not been read to its end.
+            trio.BusyResourceError: another task waits, or reads the body.
+        """
+        await self._live().wait_disconnected()
 
     # The response, where returning one is not enough
 
@@ -218,7 +281,7 @@ class Request:
             status: 102 to 199.
             headers: its fields.
         """
-        await self._exchange.send_informational(status, headers)
+        await self._live().send_informational(status, headers)
 
     async def start_response(
         self,
@@ -233,27 +296,66 @@ class Request:
             status: 200 to 999.
             headers: its fields.
             content_length: bytes of the body, where that is known.
+
+        Cancelled, no response has begun.
+
+        Raises:
+            LocalProtocolError: there is a response already, or it contradicts itself.
+            BadFieldError: a header cannot be sent.
         """
-        await self._exchange.start_response(status, headers, content_length)
-        return ResponseWriter(self._exchange)
+        exchange = self._live()
+        fields = write_headers(headers)
+        await exchange.send_head(check_status(status), fields, None, content_length=content_length)
+        return ResponseWriter(exchange, self._head)
 
     async def upgrade(
         self,
         protocol: str,
         codec: Codec[SendT, ReceiveT],
         headers: HeadersToSend = (),
+        *,
+        goodbye: Goodbye[SendT, ReceiveT] | None = None,
     ) -> Connection[SendT, ReceiveT, None]:
         """Speak another protocol on this connection from here on (row Z4).
 
         Answers ``101 Switching Protocols``, or 200 to a CONNECT. What the client has sent behind
-        the request is the new protocol's. The connection ends when the handler returns.
+        the request is the new protocol's. The connection is closed in order when the handler
+        returns. The deadlines of HTTP do not hold for it any more; those of every connection
+        do, such as ``stall_timeout`` and ``idle_timeout``, and it keeps its place.
 
         Parameters:
             protocol: what goes into the ``Upgrade`` field.
             codec: of the new protocol.
             headers: further fields of the response.
+            goodbye: called with the connection when the server drains, to say what the protocol
+                says at its end. Without it the handler sees the end of input then.
 
         Raises:
-            LocalProtocolError: the client has not offered it.
+            LocalProtocolError: the client has not offered it, or there is a response already.
+            HTTPError: 503 where the server drains.
         """
-        return await self._exchange.upgrade(protocol, codec, headers)
+        return await self._live().upgrade(protocol, codec, headers, goodbye)
+
+
+class _Pieces(AsyncIterator[bytes]):
+    """Not an async generator: one that is left in the middle would have to be closed."""
+
+    __slots__ = ("_begun", "_request")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._begun = False
+
+    async def __anext__(self) -> bytes:
+        request = self._request
+        if request.content is None:
+            piece = await request.next_piece()
+        else:
+            piece, self._begun = None if self._begun else request.content, True
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+
+exchange_of: Callable[[Request], Exchange] = attrgetter("_exchange")
+"""For the room above that speaks in bytes where `Request` does in text."""

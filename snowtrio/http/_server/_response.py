@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from .._headers import HeadersToSend, write_field, write_headers
 from .._json import write_json
@@ -22,18 +22,22 @@ class Response:
         Response(lines())                       # an async iterator: sent as it is made
 
     Parameters:
-        body: bytes; text, sent in UTF-8; or an async iterator of either, each item of which leaves
+        body: bytes; text, sent in UTF-8; or an async iterable of either, each item of which leaves
             as it is made: in chunks, or, to clients of HTTP/1.0, up to the end of the connection.
-            An async generator is closed when the response ends, however it ends.
+            What has an ``aclose``, as async generators have, is closed when the response ends,
+            however it ends; for a HEAD it is closed and not run.
         status: 200 to 999.
         headers: fields besides those that the server adds: ``Date``, ``Content-Length`` or
             ``Transfer-Encoding``, ``Connection``.
         content_type: by default that of the body: text, or plain bytes.
-        content_length: bytes that an async iterator will give, where that is known.
+        content_length: bytes that an async iterable will give, where that is known. With no body
+            it is what a HEAD is told.
         trailers: fields to send behind an async iterator's items.
 
     Raises:
         BadFieldError: a header cannot be sent.
+        ValueError: the status is none.
+        TypeError: the body is none of these.
     """
 
     __slots__ = ("body", "content_length", "fields", "status", "trailers")
@@ -48,17 +52,25 @@ class Response:
         content_length: int | None = None,
         trailers: HeadersToSend = (),
     ) -> None:
-        self.status = status
-        self.fields = write_headers(headers)
+        self.status = status if status == 200 else check_status(status)
         self.content_length = content_length
         self.trailers = trailers
-        if isinstance(body, str):
-            self.body: bytes | AsyncIterable[bytes | str] = body.encode()
-            self._add_type(content_type or "text/plain; charset=utf-8")
+        self.fields = write_headers(headers) if headers else []
+        if isinstance(body, bytes):
+            self.body: bytes | AsyncIterable[bytes | str] = body
+            if body:
+                content_type = content_type or "application/octet-stream"
+        elif isinstance(body, str):
+            self.body = body.encode()
+            content_type = content_type or "text/plain; charset=utf-8"
         else:
-            self.body = body
-            if body or content_type:
-                self._add_type(content_type or "application/octet-stream")
+            self.body = _as_body(body)
+            content_type = content_type or "application/octet-stream"
+        if content_type is not None:
+            if self.fields:
+                self._add_type(content_type)
+            else:
+                self.fields.append(write_field("content-type", content_type))
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: HeadersToSend = ()) -> Response:
@@ -75,5 +87,27 @@ class Response:
         return f"<Response {self.status}>"
 
     def _add_type(self, content_type: str) -> None:
-        if not any(name == b"content-type" for name, _ in self.fields):
-            self.fields.append(write_field("content-type", content_type))
+        for name, _ in self.fields:
+            if name == b"content-type":
+                return
+        self.fields.append(write_field("content-type", content_type))
+
+
+def check_status(status: int) -> int:
+    """Return a status that a response can have.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not 200 <= status <= 999:
+        raise ValueError(f"a response has a status from 200 to 999, not {status!r}")
+    return status
+
+
+def _as_body(body: object) -> bytes | AsyncIterable[bytes | str]:
+    """Return what can be sent, for what is neither bytes nor text."""
+    if isinstance(body, (bytearray, memoryview)):
+        return bytes(cast("bytes", body))
+    if not isinstance(body, AsyncIterable):
+        raise TypeError(f"a body is bytes, text or an async iterable of them, not {body!r}")
+    return cast("AsyncIterable[bytes | str]", body)

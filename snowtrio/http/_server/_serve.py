@@ -1,84 +1,19 @@
-"""The verbs, and the server that runs."""
+"""The verbs: serve HTTP on TCP, on a Unix socket, on any listener."""
 
 from __future__ import annotations
 
+import os
 import ssl
+from collections.abc import Sequence
 
-import attrs
 import trio
 
-from ..._server import Server, ServerStatistics
-from ..._supervisor import DrainReport, DrainTimeouts, open_plain_nursery
-from ..._transport import Address, open_tcp_listeners
-from .._wire import RequestEvent, ResponseEvent
+from ..._server import AnyListener
+from ..._transport import open_tcp_listeners, open_unix_listener
+from ._farewell import WhenFull
+from ._http_server import HTTPServer
 from ._limits import HTTPLimits
-from ._protocol import HTTPProtocol
-from ._session import Handler
-
-
-@attrs.frozen(kw_only=True)
-class HTTPStatistics:
-    """An HTTP server's counts at one moment (row B7).
-
-    Parameters:
-        server: of its connections.
-    """
-
-    server: ServerStatistics
-
-
-class HTTPServer:
-    """A server that runs: `serve_http` reports it to ``nursery.start``.
-
-    Parameters:
-        server: the core's.
-        protocol: HTTP's.
-    """
-
-    def __init__(
-        self, server: Server[ResponseEvent, RequestEvent, None], protocol: HTTPProtocol
-    ) -> None:
-        self._server = server
-        self._protocol = protocol
-
-    @property
-    def addresses(self) -> list[Address | None]:
-        """Where it listens, with the real ports."""
-        return self._server.addresses
-
-    @property
-    def port(self) -> int:
-        """The port of the first TCP address."""
-        return self._server.port
-
-    async def drain(self, timeouts: DrainTimeouts | None = None) -> DrainReport:
-        """End in good order; see `snowtrio.Server.drain`.
-
-        Idle connections are closed; the others after the response under way, which says
-        ``Connection: close``.
-        """
-        return await self._server.drain(timeouts)
-
-    def statistics(self) -> HTTPStatistics:
-        """Return the counts of this moment."""
-        return HTTPStatistics(server=self._server.statistics())
-
-
-class _Reports:
-    """Reports an HTTP server where the core reports its own.
-
-    Parameters:
-        server: to report.
-        task_status: whom to report it to.
-    """
-
-    def __init__(self, server: HTTPServer, task_status: trio.TaskStatus[HTTPServer]) -> None:
-        self._server = server
-        self._task_status = task_status
-
-    def started(self, value: object = None) -> None:
-        """Note that it serves."""
-        self._task_status.started(self._server)
+from ._service import Handler
 
 
 async def serve_http(
@@ -88,25 +23,124 @@ async def serve_http(
     host: str | None = "127.0.0.1",
     ssl_context: ssl.SSLContext | None = None,
     limits: HTTPLimits | None = None,
+    when_full: WhenFull = None,
+    propagate_errors: bool = False,
+    server_name: str | None = None,
+    request_id_header: str | None = None,
     task_status: trio.TaskStatus[HTTPServer] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve HTTP on TCP until drained or cancelled.
 
+    ``server = await nursery.start(serve_http, handler, 0)`` returns the running `HTTPServer` once
+    it listens.
+
     Parameters:
-        handler: an ``async def handler(request)`` that returns a `Response`.
+        handler: see `HTTPServer`, as for those not described here.
         port: 0 takes a free one.
-        host: an address or name; None is all addresses. Loopback by default.
+        host: an address or name; None is all addresses, IPv4 and IPv6. Loopback by default.
         ssl_context: speak HTTPS.
         limits: the bounds.
+        when_full: what a client gets that finds no place.
+        propagate_errors: let a handler's error end the server.
+        server_name: what a ``Server`` field says.
+        request_id_header: the field from which a request's id is taken.
+        task_status: for ``nursery.start``.
+
+    Raises:
+        OSError: the port is in use or the host unknown; nothing is left open.
+    """
+    server = HTTPServer(
+        handler,
+        ssl_context=ssl_context,
+        limits=limits,
+        when_full=when_full,
+        propagate_errors=propagate_errors,
+        server_name=server_name,
+        request_id_header=request_id_header,
+    )
+    await server.serve(await open_tcp_listeners(port, host=host), task_status=task_status)
+
+
+async def serve_http_unix(
+    handler: Handler,
+    path: str | os.PathLike[str],
+    *,
+    mode: int = 0o600,
+    ssl_context: ssl.SSLContext | None = None,
+    limits: HTTPLimits | None = None,
+    when_full: WhenFull = None,
+    propagate_errors: bool = False,
+    server_name: str | None = None,
+    request_id_header: str | None = None,
+    task_status: trio.TaskStatus[HTTPServer] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve HTTP on a Unix socket until drained or cancelled.
+
+    As `serve_http`; requests have no peer address.
+
+    Parameters:
+        handler: see `HTTPServer`, as for those not described here.
+        path: the socket's file. A stale one is replaced, a live one is an error; it is removed at
+            the end.
+        mode: the file's permissions; by default only this user can connect.
+        ssl_context: speak HTTPS.
+        limits: the bounds.
+        when_full: what a client gets that finds no place.
+        propagate_errors: let a handler's error end the server.
+        server_name: what a ``Server`` field says.
+        request_id_header: the field from which a request's id is taken.
+        task_status: for ``nursery.start``.
+
+    Raises:
+        OSError: another server listens there, or something else stands at `path`.
+    """
+    server = HTTPServer(
+        handler,
+        ssl_context=ssl_context,
+        limits=limits,
+        when_full=when_full,
+        propagate_errors=propagate_errors,
+        server_name=server_name,
+        request_id_header=request_id_header,
+    )
+    await server.serve([await open_unix_listener(path, mode=mode)], task_status=task_status)
+
+
+async def serve_http_listeners(
+    handler: Handler,
+    listeners: Sequence[AnyListener],
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    limits: HTTPLimits | None = None,
+    when_full: WhenFull = None,
+    propagate_errors: bool = False,
+    server_name: str | None = None,
+    request_id_header: str | None = None,
+    task_status: trio.TaskStatus[HTTPServer] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve HTTP on listeners that are there already; one server over all of them.
+
+    As `serve_http`.
+
+    Parameters:
+        handler: see `HTTPServer`, as for those not described here.
+        listeners: any Trio listeners, or those of ``open_tcp_listeners`` and
+            ``open_unix_listener``. Owned and closed by the server.
+        ssl_context: speak HTTPS.
+        limits: the bounds.
+        when_full: what a client gets that finds no place.
+        propagate_errors: let a handler's error end the server.
+        server_name: what a ``Server`` field says.
+        request_id_header: the field from which a request's id is taken.
         task_status: for ``nursery.start``.
     """
-    limits = limits if limits is not None else HTTPLimits()
-    protocol = HTTPProtocol(handler, limits)
-    server = Server(None, protocol, ssl_context=ssl_context, limits=limits)
-    async with open_plain_nursery() as nursery:
-        nursery.start_soon(protocol.watch)
-        listeners = await open_tcp_listeners(port, host=host)
-        await server.serve(
-            listeners, task_status=_Reports(HTTPServer(server, protocol), task_status)
-        )
-        nursery.cancel_scope.cancel(reason="the server has ended")
+    server = HTTPServer(
+        handler,
+        ssl_context=ssl_context,
+        limits=limits,
+        when_full=when_full,
+        propagate_errors=propagate_errors,
+        server_name=server_name,
+        request_id_header=request_id_header,
+    )
+    await server.serve(listeners, task_status=task_status)

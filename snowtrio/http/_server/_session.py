@@ -2,97 +2,69 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 
 import trio
 
-from ..._errors import ConnectionLostError
-from .._errors import BadMessageError, HTTPError
-from .._headers import HeadersToSend
-from .._json import write_json
+from ..._errors import RemoteProtocolError
+from .._errors import HTTPError
 from .._wire import RequestHead
+from ._access_log import logger as access_logger
+from ._access_log import note_answered
 from ._exchange import Exchange
+from ._failures import answer_failure, refuse
 from ._request import Request
 from ._response import Response
 
-Handler: TypeAlias = Callable[[Request], "Awaitable[Response | None] | Response | None"]
 
-logger = logging.getLogger("snowtrio.http")
-
-
-async def serve_requests(exchange: Exchange, handler: Handler) -> None:
+async def serve_requests(exchange: Exchange) -> None:
     """Answer the requests of a connection until it ends."""
     connection = exchange.connection
     while True:
         try:
-            head = await connection.receive()
+            head = await connection.receive() if exchange.early is None else exchange.take_early()
         except trio.EndOfChannel:
             if exchange.expired:
-                await _refuse(exchange, HTTPError(408, "the request came too slowly"))
+                await refuse(exchange, HTTPError(408, "the request came too slowly"))
             return
-        except BadMessageError as error:
-            await _refuse(exchange, HTTPError(error.status, error.reason))
+        except RemoteProtocolError as error:
+            await refuse(exchange, error)
             return
         assert isinstance(head, RequestHead)
         exchange.begin(head)
-        if not await _answer(exchange, head, handler):
+        request = Request(exchange, head)
+        if access_logger.isEnabledFor(logging.INFO):
+            goes_on = await _answer_and_log(exchange, request)
+        else:
+            goes_on = await _answer(exchange, request)
+        exchange.head = None
+        if not goes_on:
             return
 
 
-async def _answer(exchange: Exchange, head: RequestHead, handler: Handler) -> bool:
+async def _answer_and_log(exchange: Exchange, request: Request) -> bool:
+    began = trio.current_time()
+    try:
+        return await _answer(exchange, request)
+    finally:
+        if exchange.responding:
+            note_answered(exchange, request, began)
+
+
+async def _answer(exchange: Exchange, request: Request) -> bool:
     """Answer one request; say whether another one may follow."""
-    request = Request(exchange, head)
+    service = exchange.service
     try:
-        made = handler(request)
-        response = made if isinstance(made, Response) or made is None else await made
-        if response is not None:
+        if service.reads_first and request.content != b"":
+            await request.body()
+        response: object = service.handler(request)
+        if not isinstance(response, Response) and inspect.isawaitable(response):
+            response = await response
+        if isinstance(response, Response):
             await exchange.respond(response)
-        elif not exchange.responding:
-            raise TypeError(f"a handler returned no Response to {request!r}")
-        return await exchange.finish()
-    except HTTPError as error:
-        return await _fail(exchange, error)
-    except BadMessageError as error:
-        exchange.ending = True
-        return await _fail(exchange, HTTPError(error.status, error.reason))
-    except ConnectionLostError:
-        raise
-    except Exception:
-        logger.exception("a handler failed: %s %s", head.method, head.target)
-        return await _fail(exchange, HTTPError(500))
-
-
-async def _fail(exchange: Exchange, error: HTTPError) -> bool:
-    """Answer with an error if no response has begun; otherwise the client has to see a cut."""
-    if exchange.upgraded:
-        return False
-    if exchange.responding:
-        exchange.connection.drop()
-        return False
-    await exchange.respond(error_response(error))
-    try:
-        return await exchange.finish()
-    except (HTTPError, ConnectionLostError):
-        return False
-
-
-async def _refuse(exchange: Exchange, error: HTTPError) -> None:
-    """Answer what was no request, as the last thing on the connection."""
-    exchange.begin(RequestHead(method="GET", target="/", keep_alive=False))
-    await exchange.respond(error_response(error))
-
-
-def error_response(error: HTTPError) -> Response:
-    """Return the response that tells a client of an error (RFC 9457)."""
-    problem: dict[str, object] = {"status": error.status, "title": error.title}
-    if error.detail:
-        problem["detail"] = error.detail
-    headers: HeadersToSend = error.headers
-    return Response(
-        write_json(problem),
-        error.status,
-        headers,
-        content_type="application/problem+json",
-    )
+        elif response is not None or not exchange.responding:
+            raise TypeError(f"a handler has to return a Response, not {response!r}")
+        return exchange.settled or await exchange.finish()
+    except Exception as error:
+        return await answer_failure(exchange, request, error)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ..._errors import LocalProtocolError
 from .._headers import HeadersToSend
+from .._wire import RequestHead
 from ._exchange import Exchange
 
 
@@ -11,23 +13,29 @@ class ResponseWriter:
 
     Parameters:
         exchange: whose response it is.
+        head: of the request that is answered.
     """
 
-    __slots__ = ("_exchange",)
+    __slots__ = ("_exchange", "_head")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, head: RequestHead) -> None:
         self._exchange = exchange
+        self._head = head
 
     async def send(self, data: bytes | str) -> None:
         """Send a piece of the body; text in UTF-8. Waits while the client takes nothing.
 
+        To a HEAD, and with a status that has no body, nothing is sent. Cancelled, it has sent
+        nothing.
+
         Raises:
             LocalProtocolError: the body is longer than was announced, or has ended.
+            ConnectionLostError: the client is gone.
         """
-        await self._exchange.send_piece(data)
+        await self._live().send_piece(data)
 
     async def end(self, trailers: HeadersToSend = ()) -> None:
-        """End the body. Done for a handler that returns without it.
+        """End the body. Done for a handler that returns without it; idempotent.
 
         Parameters:
             trailers: fields behind a body of unknown length.
@@ -35,4 +43,10 @@ class ResponseWriter:
         Raises:
             LocalProtocolError: it is shorter than was announced.
         """
-        await self._exchange.end_response(trailers)
+        await self._live().end_response(trailers)
+
+    def _live(self) -> Exchange:
+        exchange = self._exchange
+        if exchange.head is not self._head:
+            raise LocalProtocolError("this response is over: its handler has returned")
+        return exchange

@@ -1,8 +1,8 @@
 """HTTP/1.1 as messages: heads, pieces of bodies, and the codecs of both sides (RFC 9112).
 
 ``_events`` says what a connection carries. Bytes become events in ``_requests`` and ``_responses``,
-which stand on llhttp (``_parser``) and on what it leaves unchecked (``_checks``); events become
-bytes in ``_writing`` and ``_fields``. ``_codecs`` puts both together for either side.
+which stand on llhttp (``_parser``, ``_chunks``) and on what it leaves unchecked (``_checks``);
+events become bytes in ``_writing`` and ``_fields``. ``_codecs`` puts both together for either side.
 """
 
 from ._codecs import ClientCodec, ClientCoder, ServerCodec, ServerCoder

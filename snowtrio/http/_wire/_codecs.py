@@ -56,18 +56,17 @@ class ServerCoder(Codec[ResponseEvent, RequestEvent]):
     @property
     def in_head(self) -> bool:
         """Whether a request has begun whose head is not complete."""
-        gatherer = self._decoder.gatherer
-        return gatherer.begun and not gatherer.in_body
+        return self._decoder.in_head
 
     @property
     def in_body(self) -> bool:
         """Whether a request's head has come and its body is not complete."""
-        return self._decoder.gatherer.in_body
+        return self._decoder.in_body
 
     @property
     def body_size(self) -> int:
         """Bytes that have come of the last body."""
-        return self._decoder.gatherer.body_size
+        return self._decoder.body_size
 
     def leave_out(self, size: int) -> None:
         """Note that so many bytes of the body that is being sent do not come by here.
@@ -137,19 +136,19 @@ class ClientCoder(Codec[RequestEvent, ResponseEvent]):
     @property
     def receiving(self) -> bool:
         """Whether a response is due, or has begun and is not complete."""
-        gatherer = self._decoder.responses
-        return bool(gatherer.asked) or gatherer.begun
+        decoder = self._decoder
+        return bool(decoder.asked) or decoder.in_head or decoder.in_body
 
     @property
     def reusable(self) -> bool:
         """Whether the connection may carry another request, once nothing is under way."""
-        return self._decoder.responses.goes_on and not self._decoder.deaf
+        return self._decoder.goes_on and not self._decoder.deaf
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
         """Take responses as they come."""
         events = self._decoder.decode(buffer)
         # A body that has no other end than that of the input must have TLS say that it is the end.
-        self.ends_itself = not self._decoder.responses.ends_with_input
+        self.ends_itself = not self._decoder.ends_with_input
         return events
 
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
@@ -160,7 +159,7 @@ class ClientCoder(Codec[RequestEvent, ResponseEvent]):
         """Return the bytes of a head, a piece of a body, or an end."""
         if isinstance(message, RequestHead):
             data = write_request(message, self._body)
-            self._decoder.responses.asked.append(message.method)
+            self._decoder.asked.append(message.method)
             return data
         if isinstance(message, EndOfMessage):
             return self._body.write_end(message)

@@ -1,15 +1,19 @@
-"""What llhttp tells, gathered into events.
+"""Where messages begin and end, and what llhttp finds in between.
 
-llhttp (through httptools) was chosen over h11 for what it refuses: h11 0.16 takes a bare LF for a
-line end and unfolds folded lines, so that it and a proxy before it can see different messages. The
-speed, some 20 times h11's, came second. What llhttp lets through is refused in ``_checks``, and
-what it would gather without a bound is counted here.
+llhttp (through httptools) reads heads and chunks; why it does, and what is checked besides, stands
+in docs/decisions/0010. It tells what it has found, but not where, so that it is never given the
+bytes of two messages at once: heads end with the first empty line, and so do bodies in chunks, if
+it says so there. A body of a known length, or one up to the end of input, is cut out without it.
+
+That is also why nothing here depends on how the bytes come in pieces: limits are measured from the
+first byte of a message, at the same places whatever a read brings.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from typing import Generic, TypeVar
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
@@ -17,7 +21,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, Htt
 from ..._buffer import ReceiveBuffer
 from ..._errors import IncompleteFrameError
 from .._errors import BadMessageError
-from ._events import EndOfMessage, RequestHead, ResponseHead
+from ._chunks import Chunks
+from ._events import EndOfMessage, Fields, RequestHead, ResponseHead
 from ._limits import HeadLimits
 
 HeadT = TypeVar("HeadT", RequestHead, ResponseHead)
@@ -27,149 +32,123 @@ ParserT = TypeVar("ParserT", HttpRequestParser, HttpResponseParser)
 # within some hundreds of heads. Bodies are cut out of a read whole.
 _SLICE = 16 * 1024
 
-# Chunks of one byte have five of framing; these many, and a head's worth besides, are believed.
-_OVERHEAD_PER_BYTE = 8
-
-# What decides over the message itself; the others are only carried.
-_DECIDING = frozenset(
-    (b"host", b"connection", b"transfer-encoding", b"content-length", b"expect", b"upgrade")
-)
+_EMPTY_LINE = b"\r\n\r\n"
 
 
-class Gatherer(ABC, Generic[HeadT, ParserT]):
-    """Takes llhttp's callbacks; one for a connection.
+class Found:
+    """What llhttp finds: it calls these methods.
 
-    It knows the parser only while that runs: each would keep the other alive otherwise.
+    It knows no parser, and nothing that does: each would keep the other alive.
     """
 
-    def __init__(self, limits: HeadLimits) -> None:
-        self._limits = limits
-        self.parser: ParserT | None = None
-        self.events: list[HeadT | bytes | EndOfMessage] = []
-        self.begun = False
-        """Whether a message has begun that is not complete."""
-        self.in_body = False
-        """Whether its head is complete."""
-        self.body_size = 0
-        """Bytes of its body that have come."""
-        self.goes_on = True
-        """Whether another message may follow the last one."""
-        self.boundary = False
-        """Whether what stands behind the message is not decoded until somebody decides."""
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._size = 0
-        self._deciding: dict[bytes, bytes] = {}
-        self._head: HeadT | None = None
-        self._pieces: list[bytes] = []
+    __slots__ = ("complete", "fields", "pieces", "size", "target")
 
-    # Callbacks
+    def __init__(self) -> None:
+        self.target = b""
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.pieces: list[bytes] = []
+        """Of a body in chunks."""
+        self.size = 0
+        """Bytes of it that have come."""
+        self.complete = False
+        """Whether the message has ended, as llhttp sees it."""
 
-    def on_message_begin(self) -> None:
-        """Begin a message."""
-        self.begun, self.in_body = True, False
-        self._begin_fields()
-        self._deciding = {}
-        self.body_size = 0
+    def on_url(self, piece: bytes) -> None:
+        """Take a piece of the target."""
+        self.target += piece
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field, of the head or behind the body."""
-        name = name.lower()
-        value = value.rstrip(b" \t")
-        self._size += len(name) + len(value) + 4
-        if self._size > self._limits.max_head_size:
-            raise BadMessageError(431, "the header fields are too large")
-        self._fields.append((name, value))
-        if len(self._fields) > self._limits.max_fields:
-            raise BadMessageError(431, "there are too many header fields")
-        if name in _DECIDING and not self.in_body:
-            self._decide(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Make the head."""
-        assert self.parser is not None
-        self._head = self._make_head(self.parser)
-        self.in_body = True
-        self._begin_fields()
+        self.fields.append((name.lower(), value.rstrip(b" \t")))
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
-        self._pieces.append(data)
-        self.body_size += len(data)
+        self.pieces.append(data)
+        self.size += len(data)
 
     def on_message_complete(self) -> None:
-        """Give the message, or its end if the head has been given."""
-        head, pieces = self._head, self._pieces
-        if head is not None:
-            head.body = b"".join(pieces) if pieces else b""
-            head.trailers = self._fields
-            self._head = None
-            self.events.append(head)
-        else:
-            if pieces:
-                self.events.append(b"".join(pieces))
-            self.events.append(EndOfMessage(self._fields))
-        if pieces:
-            self._pieces = []
-        self.begun = self.in_body = False
+        """Note the end."""
+        self.complete = True
 
-    # Between callbacks
+    def take_fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the fields that have come, and begin with none."""
+        fields, self.fields = self.fields, []
+        return fields
 
-    @abstractmethod
-    def _make_head(self, parser: ParserT) -> HeadT:
-        """Return the head, with no body yet, or refuse it."""
 
-    def take_events(self) -> list[HeadT | bytes | EndOfMessage]:
-        """Return what has come, as far as it can be given."""
-        events, self.events = self.events, []
-        if self._head is not None:
-            events.append(self._head)
-            self._head = None
-        if self._pieces:
-            events.append(b"".join(self._pieces))
-            self._pieces = []
-        return events
+class Until(Enum):
+    """Where a body ends that has no length."""
 
-    def _begin_fields(self) -> None:
-        self._fields, self._size = [], 0
-
-    def _decide(self, name: bytes, value: bytes) -> None:
-        known = self._deciding
-        if name not in known:
-            known[name] = value
-        elif name in (b"host", b"content-length", b"transfer-encoding"):
-            raise BadMessageError(400, f"there are two {name.decode()} fields")
-        else:
-            known[name] = b"%b, %b" % (known[name], value)
+    LAST_CHUNK = "behind its last chunk"
+    END_OF_INPUT = "with the input"
 
 
 class MessageDecoder(ABC, Generic[HeadT, ParserT]):
     """Bytes to events, for one side.
 
     Parameters:
-        gatherer: takes what the parser finds.
         limits: of the heads.
     """
 
-    def __init__(self, gatherer: Gatherer[HeadT, ParserT], limits: HeadLimits) -> None:
-        self.gatherer: Gatherer[HeadT, ParserT] = gatherer
+    def __init__(self, limits: HeadLimits) -> None:
+        self._limits = limits
         self._max_head_size = limits.max_head_size
+        self._found = Found()
         self._parser: ParserT = self._make_parser()
-        self._fed_head = self._fed_body = 0
+        self._events: list[HeadT | bytes | EndOfMessage] = []
+        self._part = bytearray()  # A head as far as it has come.
+        self._head: HeadT | None = None  # One that waits for its body.
+        self._left: int | Until = 0
+        self._chunks: Chunks | None = None
+        self.body_size = 0
+        """Bytes that have come of the last body."""
+        self.goes_on = True
+        """Whether another message may follow the last one."""
+        self.boundary = False
+        """Whether what stands behind the head is not decoded until somebody decides."""
         self.deaf = False
+        """Whether nothing more is believed."""
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a message has begun whose head is not complete."""
+        return bool(self._part)
+
+    @property
+    def in_body(self) -> bool:
+        """Whether a head has come whose body is not complete."""
+        return bool(self._left)
+
+    @property
+    def ends_with_input(self) -> bool:
+        """Whether the body that is coming has no other end than that of the input."""
+        return self._left is Until.END_OF_INPUT
+
+    # What the sides differ in
 
     @abstractmethod
     def _make_parser(self) -> ParserT:
-        """Return a parser that tells the gatherer."""
+        """Return a parser that tells what it finds."""
+
+    @abstractmethod
+    def _skip_line_ends(self, data: bytes, at: int) -> int:
+        """Skip line ends before a message, or refuse them; return where they end.
+
+        A CR that may be half a line end is left.
+        """
+
+    @abstractmethod
+    def _make_head(self, raw: bytes, fields: Fields, *, upgrade: bool) -> tuple[HeadT, int | Until]:
+        """Return a head and how long its body is, or refuse it."""
+
+    # Decoding
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[HeadT | bytes | EndOfMessage]:
         """Take what is there; see `snowtrio.Codec.decode`."""
-        if len(buffer) > _SLICE and not self.gatherer.in_body:
+        size = len(buffer)
+        if size > _SLICE and not self._left:
             return self._decode_slices(buffer)
-        failure = None
-        while buffer and not buffer.paused and failure is None:
-            failure = self._feed(buffer, buffer.peek(len(buffer)))
-        events = self.gatherer.take_events()
-        return events if failure is None else _give(events, failure)
+        return self._decode_once(buffer, size)
 
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[HeadT | bytes | EndOfMessage]:
         """Say what the end of input means.
@@ -177,81 +156,192 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
         Raises:
             IncompleteFrameError: it came inside a message.
         """
-        if self.gatherer.begun and not self.deaf:
-            raise IncompleteFrameError(b"")
+        if (self._part or self._left) and not self.deaf:
+            raise IncompleteFrameError(bytes(self._part))
         return ()
 
     def _decode_slices(self, buffer: ReceiveBuffer) -> Iterator[HeadT | bytes | EndOfMessage]:
-        while buffer and not buffer.paused:
-            failure = self._feed(buffer, buffer.peek(_SLICE))
-            yield from self.gatherer.take_events()
-            if failure is not None:
-                raise failure
+        size = 0
+        while buffer and not buffer.paused and len(buffer) != size:
+            size = len(buffer)
+            yield from self._decode_once(buffer, _SLICE)
 
-    def _feed(self, buffer: ReceiveBuffer, data: bytes) -> Exception | None:
-        """Parse bytes from the front of the buffer and take them; return why that failed."""
-        gatherer = self.gatherer
-        if self.deaf:
-            buffer.shift(len(data))
-            return None
-        gatherer.parser = self._parser
-        failure: Exception | None = None
-        taken = len(data)
+    def _decode_once(
+        self, buffer: ReceiveBuffer, size: int
+    ) -> Iterable[HeadT | bytes | EndOfMessage]:
+        data = buffer.peek(size)
+        failure: BadMessageError | None = None
+        try:
+            taken = self._take(data, buffer)
+        except BadMessageError as error:
+            self.deaf, taken, failure = True, len(data), error
+        buffer.shift(taken)
+        if self._left:
+            self._give_part()
+        events, self._events = self._events, []
+        return events if failure is None else _give(events, failure)
+
+    def _take(self, data: bytes, buffer: ReceiveBuffer) -> int:
+        """Take messages and parts of them; return where those end that could be taken."""
+        at, size = 0, len(data)
+        while at < size:
+            if self.deaf:
+                return size
+            begun = at
+            left = self._left
+            if not left:
+                at = self._take_head(data, at)
+                if self.boundary:
+                    self.boundary = False
+                    buffer.pause()
+                    break
+            elif left is Until.LAST_CHUNK:
+                at = self._take_chunks(data, at)
+            else:
+                at = self._take_body(data, at, left)
+            if at == begun:
+                break
+        return at
+
+    def _take_head(self, data: bytes, at: int) -> int:
+        if not self._part:
+            if data[at] in b"\r\n":
+                at = self._skip_line_ends(data, at)
+                if data[at : at + 1] in (b"", b"\r"):
+                    return at
+            end = data.find(_EMPTY_LINE, at) + 4
+            if 4 <= end <= at + self._max_head_size:
+                raw = data[at:end]
+                self._end_head(raw, upgrade=self._feed_head(raw))
+                return end
+        return self._take_part(data, at)
+
+    def _take_part(self, data: bytes, at: int) -> int:
+        """Take a part of a head, which may be its last."""
+        part = self._part
+        come = len(part)
+        piece = data[at : at + self._max_head_size - come]
+        part += piece
+        end = part.find(_EMPTY_LINE, max(0, come - 3)) + 4
+        if end >= 4:
+            del part[end:]
+            piece = piece[: end - come]
+        upgrade = self._feed_head(piece)
+        if end >= 4:
+            raw = bytes(part)
+            part.clear()
+            self._end_head(raw, upgrade=upgrade)
+        elif self._found.complete:
+            raise BadMessageError(505, "HTTP/0.9 is not spoken here")
+        elif len(part) == self._max_head_size:
+            raise self._too_large()
+        return at + len(piece)
+
+    def _too_large(self) -> BadMessageError:
+        if len(self._found.target) > self._limits.max_target_size:
+            return BadMessageError(414, "the target is too long")
+        return BadMessageError(431, "the head is too large")
+
+    def _feed_head(self, data: bytes) -> bool:
+        """Have llhttp read bytes of a head; return whether it takes it for the last one."""
         try:
             self._parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            taken = upgrade.args[0]
+        except HttpParserUpgrade:
+            return True
         except HttpParserError as error:
-            failure = self._failed(error)
-        gatherer.parser = None
-        if gatherer.begun and failure is None:
-            failure = self._measure(len(data))
-        else:
-            self._fed_head = self._fed_body = 0
-            self.deaf = not gatherer.goes_on
-        if failure is None:
+            if self._found.complete:
+                # Nothing ends before its empty line but a request without a version.
+                raise BadMessageError(505, "HTTP/0.9 is not spoken here") from error
+            raise BadMessageError(400, str(error)) from error
+        return False
+
+    def _end_head(self, raw: bytes, *, upgrade: bool) -> None:
+        found = self._found
+        fields = found.take_fields()
+        if len(fields) > self._limits.max_fields:
+            raise BadMessageError(431, "there are too many header fields")
+        head, left = self._make_head(raw, fields, upgrade=upgrade)
+        found.target = b""
+        self.body_size = 0
+        complete, found.complete = found.complete, False
+        if left:
+            self._left, self._head = left, head
+            if left is Until.LAST_CHUNK:
+                found.size = 0
+                self._chunks = Chunks(self._limits)
+                if complete:
+                    self._expect_chunks()
+            else:
+                self._parser = self._make_parser()
+            return
+        if not complete:
+            self._parser = self._make_parser()
+        self._events.append(head)
+        self.deaf = not self.goes_on
+
+    def _expect_chunks(self) -> None:
+        """Have chunks read behind a head for which llhttp expects another protocol's bytes.
+
+        Such an offer is mostly ignored, as that of ``curl --http2`` is, and then the body is a
+        body: another parser is told of it.
+        """
+        raise BadMessageError(400, "there are chunks where none can be")
+
+    # Bodies
+
+    def _take_body(self, data: bytes, at: int, left: int | Until) -> int:
+        piece = data[at:] if isinstance(left, Until) else data[at : at + left]
+        self._found.pieces.append(piece)
+        self.body_size += len(piece)
+        if not isinstance(left, Until):
+            self._left = left - len(piece)
+            if not self._left:
+                self._end_body(())
+        return at + len(piece)
+
+    def _take_chunks(self, data: bytes, at: int) -> int:
+        found, chunks, begun = self._found, self._chunks, at
+        assert chunks is not None
+        trailers: Fields | None = None
+        while not found.complete:
+            stop = chunks.find_stop(data, begun, at)
+            if stop <= at:
+                return at
             try:
-                taken = self._after(data, taken)
-            except BadMessageError as error:
-                self.deaf, failure = True, error
-            if gatherer.boundary:
-                gatherer.boundary = False
-                buffer.pause()
-        buffer.shift(taken)
-        return failure
+                self._parser.feed_data(data[at:stop])
+            except HttpParserError as error:
+                raise BadMessageError(400, str(error)) from error
+            self.body_size = found.size
+            trailers = found.take_fields() if found.complete else None
+            chunks.advance(stop - at, found.size, trailers)
+            at = stop
+        self._end_body(trailers or ())
+        return at
 
-    def _after(self, data: bytes, taken: int) -> int:
-        """Look at what a feed has brought; return how much of it was taken."""
-        return taken
-
-    def _failed(self, error: HttpParserError) -> Exception | None:
-        gatherer = self.gatherer
-        self.deaf = True
-        if not (gatherer.goes_on or gatherer.begun):
-            return None  # Behind the last message anything may come.
-        cause = error.__context__
-        if isinstance(cause, Exception):
-            return cause  # Raised in a callback of ours.
-        return BadMessageError(400, str(error))
-
-    def _measure(self, size: int) -> Exception | None:
-        """Count what was fed of a message that is not complete; return why it is refused."""
-        if not self.gatherer.in_body:
-            self._fed_head += size
-            # The read in which it began may have brought others before it.
-            if self._fed_head - size > self._max_head_size:
-                self.deaf = True
-                return BadMessageError(431, "the head is too large")
-            return None
-        if self._fed_body:
-            self._fed_body += size
+    def _end_body(self, trailers: Fields) -> None:
+        found = self._found
+        body, found.pieces = b"".join(found.pieces), []
+        head, self._head = self._head, None
+        if head is not None:
+            head.body, head.trailers = body, trailers
+            self._events.append(head)
         else:
-            self._fed_body = 1  # The rest of this read was counted with the head.
-        believed = self._max_head_size + _OVERHEAD_PER_BYTE * self.gatherer.body_size
-        if self._fed_body - self.gatherer.body_size > believed:
-            self.deaf = True
-            return BadMessageError(400, "the chunks are more framing than body")
-        return None
+            if body:
+                self._events.append(body)
+            self._events.append(EndOfMessage(trailers))
+        self._left = 0
+        found.complete = False
+        self.deaf = not self.goes_on
+
+    def _give_part(self) -> None:
+        """Give what has come of a message whose body has not ended."""
+        head, found = self._head, self._found
+        if head is not None:
+            self._events.append(head)
+            self._head = None
+        if found.pieces:
+            self._events.append(b"".join(found.pieces))
+            found.pieces = []
 
 
 def _give(

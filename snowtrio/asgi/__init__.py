@@ -1,0 +1,33 @@
+"""ASGI 3 applications on snowtrio's HTTP server: Starlette, FastAPI, Quart-Trio, your own.
+
+::
+
+    from snowtrio.asgi import serve_asgi
+
+    trio.run(serve_asgi, app, 8000)
+
+The application gets the server's limits, its backpressure and its drain. Needs
+``pip install snowtrio[http]``.
+
+``_serve`` is the verb. ``_runner`` runs the application for each request, in a task of its own,
+with a ``_scope`` and with the ``receive`` and ``send`` of an ``_exchange``; ``_messages`` knows
+what may be sent; ``_lifespan`` tells the application when the server begins and ends.
+"""
+
+from ._errors import ClientDisconnectedError, LifespanError
+from ._serve import ASGIServer, serve_asgi
+from ._types import ASGIApplication, LifespanMode
+
+__all__ = [
+    "ASGIApplication",
+    "ASGIServer",
+    "ClientDisconnectedError",
+    "LifespanError",
+    "LifespanMode",
+    "serve_asgi",
+]
+
+# The private files are where they are written; this is where they are found.
+for _name in __all__:
+    if getattr(globals()[_name], "__module__", "").startswith(f"{__name__}._"):
+        globals()[_name].__module__ = __name__
