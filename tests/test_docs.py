@@ -9,7 +9,7 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = ["tutorial/index.md", "tutorial/redis.md", "how-to/index.md"]
+PAGES = ["tutorial/index.md", "tutorial/redis.md", "how-to/index.md", "how-to/asgi.md"]
 
 
 def read_programs(page: str) -> list[str]:

@@ -17,6 +17,7 @@ from ._limits import ConnectionLimits
 from ._losses import again
 from ._outbox import Droppable
 from ._rate import TokenBucket
+from ._slot import Slot
 from ._statistics import ConnectionStatistics
 from ._writer import Writer
 
@@ -31,6 +32,7 @@ __all__ = [
     "Life",
     "MemoryBudget",
     "Share",
+    "Slot",
     "TokenBucket",
     "Writer",
     "again",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from .._connection import Slot
 from .._errors import ConnectionClosedError, ConnectionLostError, LocalProtocolError
 from ..http import BadMessageError, HTTPError
 from ..http._server import Exchange
@@ -35,17 +36,18 @@ class ASGIExchange:
         "_exchange",
         "_left",
         "_lost",
+        "_over",
         "_pending",
         "_start",
         "_trailers",
         "_turns",
+        "_waiting",
         "failure",
-        "over",
     )
 
     def __init__(self, exchange: Exchange) -> None:
-        self.over = trio.Event()
-        """Set once the application has no business with the connection any more."""
+        self._over = False
+        self._waiting: Slot[None] = Slot()
         self.failure: HTTPError | BadMessageError | None = None
         """What the client did wrong, or what the application did so wrong that it must end."""
         self._exchange = exchange
@@ -67,6 +69,17 @@ class ASGIExchange:
         """Whether the application knows that nobody listens any more."""
         return self._lost or self._left or self.failure is not None
 
+    def let_go(self) -> None:
+        """Leave the connection to whoever waits for it."""
+        self._over = True
+        if self._waiting.waiting is not None:
+            self._waiting.put(None)
+
+    async def wait_over(self) -> None:
+        """Wait until the application has no business with the connection any more."""
+        if not self._over:
+            await self._waiting.wait()
+
     def abandon(self) -> None:
         """Have the application told that the client has left."""
         self._lost = True
@@ -76,7 +89,7 @@ class ASGIExchange:
     def _end(self) -> None:
         """Leave the connection, once nobody waits for it here."""
         if self._pending is None:
-            self.over.set()
+            self.let_go()
         else:
             self._pending.cancel(reason="the response is complete")
 
@@ -132,7 +145,7 @@ class ASGIExchange:
             if self._turns is not None:
                 self._turns.unpark_all()
             if self.complete or self.failure is not None:
-                self.over.set()
+                self.let_go()
         return message
 
     async def _receive_next(self) -> Message:
@@ -194,7 +207,8 @@ class ASGIExchange:
             await self._send_head(start)
         elif awaited is not Awaited.BODY:
             raise misplaced(message["type"], awaited)
-        await self._exchange.send_piece(body)
+        if self._exchange.body_open:  # RFC 9110: a HEAD, a 204 and a 304 have none.
+            await self._exchange.send_piece(body)
         if not more:
             await self._end_body()
 

@@ -105,7 +105,8 @@ class Lifespan:
             return
         if self._mode == "on":
             raise LifespanError("the application ended its lifespan at startup") from self._error
-        logger.info("the application has no lifespan: %r", self._error)
+        level = logging.INFO if self._error is not None else logging.DEBUG
+        logger.log(level, "the application has no lifespan: %r", self._error)
 
     async def stop(self) -> None:
         """Have the application shut down.

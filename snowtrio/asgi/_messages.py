@@ -11,7 +11,7 @@ from ._types import Message
 
 # What the connection's own framing says; an application's word on it is heard, not passed on.
 _FRAMING = frozenset(
-    (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"date")
+    (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade")
 )
 
 

@@ -39,7 +39,7 @@ class Run:
     def end(self) -> None:
         """Note that the application has returned."""
         self.ended = True
-        self.exchange.over.set()
+        self.exchange.let_go()
         if self._wakes is not None:
             self._wakes.set()
 
@@ -77,9 +77,10 @@ class Runner:
         """Answer a request."""
         refuse_what_is_not_http(request)
         run = Run(ASGIExchange(exchange_of(request)))
-        self._nursery.start_soon(self._run, make_scope(request, self._around), run)
+        scope = make_scope(request, self._around)
+        self._nursery.start_soon(self._run, scope, run, name=self._app)
         try:
-            await run.exchange.over.wait()
+            await run.exchange.wait_over()
             if not run.ended and self._background >= self._max_background:
                 await run.wait_ended()
         except trio.Cancelled:

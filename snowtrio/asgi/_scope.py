@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 import attrs
 
@@ -31,10 +32,14 @@ class Surroundings:
 
 def make_scope(request: Request, around: Surroundings) -> Scope:
     """Return the scope of a request."""
-    path, raw_path, root = request.path, request.raw_path, around.root_path
+    target, root, version = request.target, around.root_path, request.http_version
+    if target.startswith("/"):
+        raw_path, _, query = target.partition("?")  # As `Request` does it, in fewer steps.
+    else:
+        raw_path, query = request.raw_path, request.query_string
+    path = unquote(raw_path) if "%" in raw_path else raw_path
     if root and raw_path != "*":
         path, raw_path = root + path, root + raw_path
-    version = request.http_version
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
@@ -43,7 +48,7 @@ def make_scope(request: Request, around: Surroundings) -> Scope:
         "scheme": around.scheme,
         "path": path,
         "raw_path": raw_path.encode("ascii"),
-        "query_string": request.query_string.encode("ascii"),
+        "query_string": query.encode("ascii"),
         "root_path": root,
         "headers": request.fields,
         "client": _client(request.peer_address),

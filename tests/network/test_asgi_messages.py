@@ -193,9 +193,11 @@ async def test_connection_close() -> None:
 
 
 async def test_one_date() -> None:
-    """Z5: there is one Date."""
+    """Z5: there is one Date, the application's where it has one."""
     app = sending(start(200, (b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")), body(b"a"))
     async with serving(app) as server:
+        assert (await ask(server)).values("date") == ["Thu, 01 Jan 1970 00:00:00 GMT"]
+    async with serving(sending(start(), body(b"a"))) as server:
         assert len((await ask(server)).values("date")) == 1
 
 

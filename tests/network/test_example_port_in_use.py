@@ -11,7 +11,8 @@ from .examples import EXAMPLES, run_program
 
 
 @pytest.mark.parametrize(
-    "name", ["echo_server", "line_server", "chat_server", "redis_server", "jsonrpc_server"]
+    "name",
+    ["echo_server", "line_server", "chat_server", "redis_server", "jsonrpc_server", "asgi_server"],
 )
 async def test_a_port_in_use_is_told_in_one_line(name: str) -> None:
     """P1: with the address, and without a traceback."""
