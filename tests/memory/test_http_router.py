@@ -103,7 +103,12 @@ def make_methods() -> Router:
     async def take(request: Request) -> Response:
         return Response(request.method)
 
-    assert read is not change
+    assert [each.__name__ for each in (read, change, add, take)] == [
+        "read",
+        "change",
+        "add",
+        "take",
+    ]
     return router
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar, cast
 
 import trio
@@ -333,7 +334,8 @@ class Exchange(BodyReader):
     async def cut(self) -> None:
         """End the connection so that the client can see that the response is not whole."""
         self.ending = True
-        await self.connection.flush()
+        with suppress(ConnectionClosedError):  # It has been cut, by a file that became shorter.
+            await self.connection.flush()
         self.connection.drop()
 
 

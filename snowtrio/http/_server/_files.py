@@ -162,7 +162,7 @@ def _judge(request: Request, current: Validators | None, headers: HeadersToSend)
         return None
     response = Response(b"", 304, headers)
     # Of what a 200 would have, that which caches want to know (section 15.4.5).
-    response.fields = [field for field in response.fields if not field[0].startswith(b"content-t")]
+    response.fields = [field for field in response.fields if field[0] != b"content-type"]
     response.fields += write_headers(current.headers())
     return response
 

@@ -204,12 +204,16 @@ class Request:
     @overload
     async def json(self, kind: type[ValueT], *, any_content_type: bool = False) -> ValueT: ...
 
+    @overload
+    async def json(self, kind: Any, *, any_content_type: bool = False) -> Any: ...
+
     async def json(self, kind: Any = Any, *, any_content_type: bool = False) -> Any:
         """Return the body's JSON (row Z13); what is raised here is the right response as well.
 
         Parameters:
             kind: the type it has to have: a dataclass, an attrs class, or whatever else msgspec
-                takes. Members that the type does not know are passed over.
+                takes. Members that the type does not know are passed over; of two with one name the
+                last one counts.
             any_content_type: whether a body is taken that does not say it is JSON. A page of any
                 other site can have its visitors' browsers send such a one.
 
