@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 from email.message import Message
 from typing import Any, Self, TypeVar, overload
 
-import msgspec
 import trio
 from yarl import URL
 
 from .._errors import FetchTimeoutError, ResponseJSONError, ResponseStatusError
 from .._headers import Headers, read_headers
-from .._json import read_json
+from .._json import JSONError, read_json
 from .._wire import Fields, ResponseHead
 from ._reading import Incoming
 
@@ -135,7 +134,7 @@ class ClientResponse(ResponseHeader):
         """
         try:
             return read_json(self.body, kind)
-        except msgspec.DecodeError as error:
+        except JSONError as error:
             raise ResponseJSONError(f"the JSON of {self._url} does not fit: {error}") from error
 
 
