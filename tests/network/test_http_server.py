@@ -149,6 +149,13 @@ async def test_client_that_is_gone_ends_its_handler(
     async def handler(asked: Request) -> Response:
         if asked.path == "/stream":
             return Response(endless())
+        if asked.path == "/part":
+            writer = await asked.start_response()
+            try:
+                await trio.sleep_forever()
+            finally:
+                ended.append("/part")
+                await writer.send("so long")  # Nobody is there any more.
         try:
             if asked.path == "/wait":
                 await trio.sleep_forever()
@@ -161,6 +168,7 @@ async def test_client_that_is_gone_ends_its_handler(
         for data in (
             request("GET", "/stream"),
             request("GET", "/wait"),
+            request("GET", "/part"),
             request("POST", "/read", "Content-Length: 10") + b"abc",
         ):
             peer = await connect(server)
@@ -169,7 +177,7 @@ async def test_client_that_is_gone_ends_its_handler(
             assert isinstance(peer.stream, trio.SocketStream)
             reset(peer.stream)
             await until(lambda: server.statistics().under_way == 0)
-    assert ended == ["stream", "/wait", "/read"]
+    assert ended == ["stream", "/wait", "/part", "/read"]
     await until(lambda: living_tasks() == tasks)
     assert not caplog.records
 
