@@ -166,3 +166,14 @@ def abuse(session: nox.Session) -> None:
     """Serve well-behaved clients among abusers; what follows `--` goes to the campaign."""
     install_wheel(session, *DEPENDENCIES, *groups("test"))
     session.run("python", "tests/campaign/abuse.py", *session.posargs)
+
+
+@nox.session(requires=["wheel"])
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the parsing of HTTP for a minute; `-- --seconds N` for longer, `-- FILE` for one input."""
+    install_wheel(session, *DEPENDENCIES)
+    try:
+        session.install("--only-binary=atheris", *groups("fuzz"))
+    except nox.command.CommandFailed:
+        session.skip(f"there is no wheel of atheris for Python {RUNNING}")
+    session.run("python", "tests/fuzz/fuzz_http.py", *session.posargs)

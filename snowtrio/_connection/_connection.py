@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Callable, Iterable
 from operator import attrgetter
 from typing import Any, Generic
@@ -24,6 +25,9 @@ SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
 MessageT = TypeVar("MessageT")
+
+FILE_PART = 1024 * 1024
+"""Bytes of a file that are sent before others have their turn."""
 
 
 class Connection(
@@ -162,6 +166,49 @@ class Connection(
             ConnectionClosedError: it was closed before.
         """
         await self._writer.flush()
+
+    @property
+    def can_send_file(self) -> bool:
+        """Whether `send_file` works here: on plain sockets, where the system has ``sendfile``."""
+        return self._life.transport.sends_files
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Send a file's bytes as they are, from the kernel's memory to the socket, past the codec.
+
+        What was accepted before goes first; other senders wait until the file is sent. It waits
+        while the peer takes nothing, as long as ``stall_timeout``, and where the file's bytes have
+        to come from a disk the whole program waits. Always a checkpoint.
+
+        Cancelled, or failing, before a byte was sent, nothing has happened; after that the
+        connection is cut, for nobody could tell where the file ends.
+
+        Parameters:
+            descriptor: of a regular file, still the caller's.
+            offset: of the first byte.
+            count: bytes to send.
+
+        Raises:
+            LocalProtocolError: this connection cannot; see `can_send_file`.
+            OSError: the file has fewer bytes.
+            ConnectionLostError: the connection broke.
+            ConnectionClosedError: our side closed it; a file on its way is not waited for.
+        """
+        if not self.can_send_file:
+            raise LocalProtocolError("this connection cannot send files (TLS?)")
+        async with self._writer.alone():
+            at, end = offset, offset + count
+            try:
+                while at < end:
+                    taken = await self._writer.send_file(descriptor, at, min(end - at, FILE_PART))
+                    if not taken:
+                        raise OSError(errno.EIO, "the file has become shorter while it was sent")
+                    at += taken
+                    if at < end:
+                        await trio.lowlevel.checkpoint()
+            except BaseException:
+                if at > offset:
+                    self.drop()
+                raise
 
     async def send_eof(self) -> None:
         """Send what was accepted, then end our direction; receiving goes on (row P5).

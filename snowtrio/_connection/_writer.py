@@ -7,7 +7,8 @@ gets it at once and no other task is woken. Otherwise it gathers, and leaves wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import attrs
@@ -107,12 +108,15 @@ class Writer(Delivery[SendT]):
         self._check()
         self._leave_to_task()
         self._counters.sends_waited += 1
+        async with self._take_turns():
+            await self._changes.wait_until(lambda: self._fits() or self.refusal is not None)
+            self._check()
+
+    def _take_turns(self) -> trio.StrictFIFOLock:
         if self._turns is None:
             self._turns = trio.StrictFIFOLock()  # Most connections never need it.
             self.restricted = True
-        async with self._turns:
-            await self._changes.wait_until(lambda: self._fits() or self.refusal is not None)
-            self._check()
+        return self._turns
 
     # Messages
 
@@ -326,6 +330,37 @@ class Writer(Delivery[SendT]):
             self._marks = tuple(each for each in self._marks if each is not mark)
         if self._counters.messages_sent < mark.target:
             self._raise_why_not_sent()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncGenerator[None, None]:
+        """Wait until the kernel has all that was accepted, and keep others waiting meanwhile.
+
+        Always a checkpoint, before anything else.
+        """
+        await trio.lowlevel.checkpoint()
+        self._check()
+        self._leave_to_task()
+        async with self._take_turns():
+            await self._changes.wait_until(
+                lambda: not self.outbox.count or self._hopeless or self.refusal is not None
+            )
+            self._check()
+            yield
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        """Send some of a file's bytes, past the outbox; only `alone`. Returns how many."""
+        self._check()
+        try:
+            taken = await self._transport.send_file(descriptor, offset, count)
+        except Exception as error:
+            if isinstance(error, trio.ClosedResourceError):
+                self._check()  # It was our side that closed it.
+            raise again(self._lost(error)) from error
+        self._counters.bytes_sent += taken
+        self._counters.writes += 1
+        if self.on_progress is not None:
+            self.on_progress()
+        return taken
 
     async def send_eof(self) -> None:
         """Accept nothing more, wait until the kernel has all, and end our direction."""

@@ -30,6 +30,8 @@ class Transport(ABC):
     """Whether `send_nowait` can take anything."""
     receives_nowait: bool = False
     """Whether `receive_nowait` can give anything."""
+    sends_files: bool = False
+    """Whether `send_file` can be called."""
 
     def __init__(self, peer_address: Address | None) -> None:
         self.peer_address = peer_address
@@ -88,6 +90,16 @@ class Transport(ABC):
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Return how much of `data` is taken without waiting; 0 where that cannot be told."""
         return 0
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        """Wait until some of a file's bytes are taken; return how many, 0 where there are none.
+
+        Only where `sends_files`. Not a checkpoint when there is room for them.
+
+        Raises:
+            StalledError: nothing was taken for `stall_timeout` seconds.
+        """
+        raise NotImplementedError
 
     async def wait_send_might_not_block(self) -> None:
         """Wait until a send is likely to take something at once."""

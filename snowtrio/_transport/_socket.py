@@ -8,6 +8,7 @@ what a connection's promises are made of.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,7 @@ class SocketTransport(Transport):
     can_send_eof = True
     sends_nowait = True
     receives_nowait = True
+    sends_files = hasattr(os, "sendfile")
 
     def __init__(self, sock: socket.socket, peer: Address | bytes | None = None) -> None:
         sock.setblocking(False)
@@ -112,6 +114,24 @@ class SocketTransport(Transport):
             return self.socket.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
+        except OSError as error:
+            raise self._broken(error) from error
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        """Have the kernel take bytes from the file itself; as `send_some` otherwise."""
+        taken = self._send_file_now(descriptor, offset, count)
+        while taken is None:
+            in_time = await self._wait_writable()
+            taken = self._send_file_now(descriptor, offset, count)
+            if taken is None and not in_time:
+                raise StalledError(f"peer took nothing for {self.stall_timeout:g} seconds")
+        return taken
+
+    def _send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
+        try:
+            return os.sendfile(self.socket.fileno(), descriptor, offset, count)
+        except (BlockingIOError, InterruptedError):
+            return None
         except OSError as error:
             raise self._broken(error) from error
 

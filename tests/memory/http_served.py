@@ -10,10 +10,10 @@ import attrs
 import trio
 
 from snowtrio.http import HTTPLimits
-from snowtrio.http._server._protocol import HTTPProtocol
 from snowtrio.testing import MemoryListener
 
-from ..serving import LIMIT, Served, serving
+from .. import http_serving
+from ..serving import LIMIT
 
 
 @attrs.frozen
@@ -35,7 +35,7 @@ class Answer:
 class HTTPServed:
     """A server that runs."""
 
-    served: Served
+    served: http_serving.HTTPServed
 
     async def ask(
         self, target: str = "/", *, method: str = "GET", body: bytes = b"", **headers: str
@@ -45,7 +45,7 @@ class HTTPServed:
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         if body:
             lines.append(f"content-length: {len(body)}")
-        stream = await self.served.connect()
+        stream = (await self.served.connect()).stream
         await stream.send_all("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         return read_answer(await read_to_end(stream))
 
@@ -78,8 +78,5 @@ async def serving_http(
         lockstep: whether what is sent waits until it is received.
     """
     listener = MemoryListener(lockstep=lockstep)
-    limits = limits or HTTPLimits()
-    async with serving(
-        protocol=HTTPProtocol(handler, limits), limits=limits, listener=listener
-    ) as served:
+    async with http_serving.serving_http(handler, limits=limits, listener=listener) as served:
         yield HTTPServed(served)

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from snowtrio import Cause, Connection, DrainReport, DrainTimeouts, LineCodec, LocalProtocolError
 from snowtrio.http import HTTPLimits, Request, Response
+from snowtrio.testing import MemoryListener
 
 from ..http_serving import GET, HTTPServed, Peer, request, serving_http
 from ..serving import errors_in
@@ -180,6 +181,28 @@ async def test_upgrade_while_the_server_drains(autojump_clock: MockClock) -> Non
         reply = await peer.reply()
         assert (reply.status, reply.headers["connection"]) == (503, "close")
         await peer.rest()
+        await peer.stream.aclose()
+        await trio.sleep(1)
+        assert drain.report is not None
+
+
+async def test_drain_while_an_upgrade_is_on_its_way(autojump_clock: MockClock) -> None:
+    """B3: it was asked to end before it had a protocol to part in, and is asked again then."""
+
+    async def handler(asked: Request) -> Response | None:
+        return await speak_lines(asked) or Response(b"x" * 10_000)
+
+    limits = HTTPLimits(linger_timeout=0.1, max_outbox_messages=1)
+    listener = MemoryListener(lockstep=True)
+    async with serving_http(handler, limits=limits, listener=listener) as served:
+        peer = Peer(await listener.connect())
+        await peer.send(GET + OFFER)
+        await trio.testing.wait_all_tasks_blocked()
+        drain = Drain(served)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await peer.reply()).status == 200
+        assert (await peer.reply()).status == 101
+        assert await peer.rest() == b"end\n"
         await peer.stream.aclose()
         await trio.sleep(1)
         assert drain.report is not None

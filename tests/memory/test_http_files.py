@@ -209,7 +209,7 @@ async def test_a_file_that_shrinks_ends_in_a_cut(
 ) -> None:
     """Z5: the client sees that bytes are missing."""
     async with serving_http(Changing(write(tmp_path / "a", BIG), 300_000)) as server:
-        stream = await server.served.connect()
+        stream = (await server.served.connect()).stream
         await stream.send_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         body = (await read_to_end(stream)).partition(b"\r\n\r\n")[2]
     assert len(body) <= 300_000
@@ -221,7 +221,7 @@ async def test_a_client_that_leaves_has_the_file_closed(tmp_path: Path, way: str
     """Z5: `nothing_stays_open` looks."""
     path = write(tmp_path / "a", BIG * 10)
     async with serving_http(sends(path), lockstep=True) as server:
-        stream = await server.served.connect(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        stream = (await server.served.connect(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")).stream
         await stream.receive_some(10)
         assert str(path) in open_descriptors().values()
         await stream.aclose()

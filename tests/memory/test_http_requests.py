@@ -165,15 +165,16 @@ async def test_head_without_a_body(autojump_clock: trio.testing.MockClock) -> No
         finally:
             ran.append(ends)
 
-    async def handler(asked: Request) -> Response:
+    async def handler(asked: Request) -> Response | None:
         if asked.path == "/length":
             return Response(content_length=1234)
         if asked.path == "/pieces":
             return Response(pieces("closed"))
-        if asked.path == "/writer":
-            writer = await asked.start_response()
+        if asked.path in ("/writer", "/304"):
+            writer = await asked.start_response(200 if asked.path == "/writer" else 304)
             await writer.send("never seen")
             await writer.end()
+            return None
         return Response("whole")
 
     async with serving_http(handler) as served:
@@ -183,6 +184,8 @@ async def test_head_without_a_body(autojump_clock: trio.testing.MockClock) -> No
         length = await peer.ask(request("HEAD", "/length"), bodiless=True)
         assert length.headers["content-length"] == "1234"
         await peer.ask(request("HEAD", "/pieces"), bodiless=True)
+        await peer.ask(request("HEAD", "/writer"), bodiless=True)
+        assert (await peer.ask(request(target="/304"))).status == 304
         assert (await peer.ask(GET)).body == b"whole"
     assert ran == []
 
@@ -264,6 +267,55 @@ async def test_full_server_answers_503() -> None:
         await served.connect()
         reply = await Peer(await served.listener.connect()).ask(GET)
         assert (reply.status, reply.body) == (429, b'{"busy":true}')
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/a/b?c=d&c=e&f", "/a/b", [("c", "d"), ("c", "e"), ("f", "")]),
+        ("/caf%C3%A9?x=a+b%20c", "/café", [("x", "a b c")]),
+        ("/a%2Fb", "/a/b", []),
+        ("//a?", "//a", []),
+        ("http://test/a?b=http://c/", "/a", [("b", "http://c/")]),
+        ("http://test?b", "/", [("b", "")]),
+        ("http://test", "/", []),
+    ],
+)
+async def test_targets(target: str, path: str, query: list[tuple[str, str]]) -> None:
+    """Z4: the path, with its encoding undone, and the query, in all forms of a target."""
+    seen: list[Request] = []
+
+    def handler(asked: Request) -> Response:
+        seen.append(asked)
+        return Response()
+
+    async with serving_http(handler) as served:
+        peer = await served.connect(request(target=target))
+        assert (await peer.reply()).status == 200
+    (asked,) = seen
+    assert (asked.target, asked.path, list(asked.query.items())) == (target, path, query)
+
+
+async def test_requests_are_numbered_in_order() -> None:
+    """Z6: those of the whole server, from 1 on."""
+    async with serving_http(echo) as served:
+        first, second = await served.connect(), await served.connect()
+        numbers = [(await peer.ask(GET)).body for peer in (first, second, first)]
+    assert numbers == [b"GET / 1 ", b"GET / 2 ", b"GET / 3 "]
+
+
+async def test_old_clients_offer_no_upgrade() -> None:
+    """Z4: RFC 9110 section 7.8 has the field ignored in HTTP/1.0."""
+
+    def handler(asked: Request) -> Response:
+        return Response(str(asked.upgrade_offered))
+
+    offer = ["Connection: upgrade, keep-alive", "Upgrade: lines"]
+    async with serving_http(handler) as served:
+        peer = await served.connect(request("GET", "/", *offer, version="1.0"))
+        assert (await peer.reply()).body == b"None"
+        assert (await peer.ask(request("GET", "/", *offer))).body == b"lines"
+        assert (await peer.ask(GET)).body == b"None"
 
 
 BODIES = {

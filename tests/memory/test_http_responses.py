@@ -309,6 +309,22 @@ async def test_mistakes_of_handlers(
     assert "/wrong" in caplog.text
 
 
+async def test_answers_before_a_cut_arrive(caplog: pytest.LogCaptureFixture) -> None:
+    """Z5: those to requests that came together with the one that fails."""
+
+    async def handler(asked: Request) -> Response | None:
+        if asked.path == "/wrong":
+            await fail_streaming(asked)
+        return Response("fine")
+
+    async with serving_http(handler) as served:
+        peer = await served.connect(GET * 3 + request(target="/wrong") + GET)
+        for _ in range(3):
+            assert (await peer.reply()).body == b"fine"
+        assert (await peer.rest()).endswith(b"5\r\nbegun\r\n")
+    assert [type(error) for error in errors_in(caplog)] == [LookupError]
+
+
 async def test_error_ends_the_server_where_errors_propagate() -> None:
     """S22: once the client has its 500; what a client causes does not."""
 
@@ -348,6 +364,28 @@ async def test_client_leaves_while_a_response_streams() -> None:
             while served.connections:
                 await trio.sleep(0.002)
     assert ended == ["closed"]
+
+
+async def test_client_leaves_many_tasks_of_a_handler(caplog: pytest.LogCaptureFixture) -> None:
+    """Z5: what they raise together only says that it has left."""
+
+    async def flood(writer: ResponseWriter) -> None:
+        while True:
+            await writer.send(b"x" * 1000)
+
+    async def handler(asked: Request) -> None:
+        writer = await asked.start_response()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood, writer)
+            nursery.start_soon(flood, writer)
+
+    async with serving_http(handler, listener=MemoryListener(lockstep=True)) as served:
+        peer = await served.connect(GET)
+        await peer.stream.receive_some(10)
+        await peer.stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.connections == 0
+    assert not errors_in(caplog)
 
 
 async def test_what_is_over_is_over() -> None:

@@ -12,8 +12,9 @@ from ..._connection import Connection
 from ..._errors import ConnectionClosedError, ConnectionLostError, LocalProtocolError
 from .._errors import HTTPError
 from .._headers import HeadersToSend, write_field, write_headers
-from .._wire import EndOfMessage, Fields, RequestHead, ResponseHead
+from .._wire import EndOfMessage, Fields, RequestHead, ResponseHead, ServerCoder
 from ._body_reader import BodyReader, HTTPConnection
+from ._file_body import FileBody
 from ._response import Response
 from ._service import Service
 
@@ -30,9 +31,10 @@ class Exchange(BodyReader):
     """
 
     __slots__ = (
-        "_early",
+        "_bodiless",
         "body_open",
         "draining",
+        "early",
         "ending",
         "goodbye",
         "requests",
@@ -58,11 +60,13 @@ class Exchange(BodyReader):
         """How that protocol parts."""
         self.body_open = False
         """Whether pieces of a response's body may follow."""
+        self._bodiless = False
         self.status = 0
         """Of the response that has begun."""
         self.sent = 0
         """Bytes of its body."""
-        self._early: RequestHead | None = None
+        self.early: RequestHead | None = None
+        """A request that came while the one before it was answered."""
 
     def begin(self, head: RequestHead) -> None:
         """Begin to answer a request."""
@@ -80,7 +84,7 @@ class Exchange(BodyReader):
         """Return once the client has ended its input or is lost; keep a request that comes."""
         if not self.body_ended:
             raise LocalProtocolError("a client is only watched once the body has been read")
-        if self._early is not None:
+        if self.early is not None:
             await trio.sleep_forever()
         try:
             event = await self.connection.receive()
@@ -88,12 +92,12 @@ class Exchange(BodyReader):
             await trio.lowlevel.checkpoint()
             return
         assert isinstance(event, RequestHead)
-        self._early = event
+        self.early = event
         await trio.sleep_forever()
 
     def take_early(self) -> RequestHead | None:
-        """Return the request that came while the one before it was answered."""
-        head, self._early = self._early, None
+        """Return the request that came early, which is nobody's then."""
+        head, self.early = self.early, None
         return head
 
     # A response
@@ -114,7 +118,7 @@ class Exchange(BodyReader):
             await self.send_head(
                 response.status, response.fields, None, content_length=response.content_length
             )
-            if self.body_open:
+            if self.body_open and not await self._sent_as_file(body):
                 async for piece in body:
                     await self.send_piece(piece)
             await self.end_response(response.trailers)
@@ -122,6 +126,17 @@ class Exchange(BodyReader):
             aclose = getattr(body, "aclose", None)
             if aclose is not None:
                 await aclose()
+
+    async def _sent_as_file(self, body: object) -> bool:
+        """Send a body from the file that it comes from, if it is one and that can be done."""
+        if not (isinstance(body, FileBody) and self.connection.can_send_file):
+            return False
+        return await body.send(self.send_piece, self._send_file)
+
+    async def _send_file(self, descriptor: int, offset: int, size: int) -> None:
+        cast("ServerCoder", self.connection.coder).leave_out(size)
+        await self.connection.send_file(descriptor, offset, size)
+        self.sent += size
 
     async def send_head(
         self,
@@ -144,7 +159,13 @@ class Exchange(BodyReader):
             raise LocalProtocolError("this request has its response already")
         if head.method == "CONNECT" and status < 300:
             raise HTTPError(501, "no tunnels are opened here")
-        if not self.ending and (not head.keep_alive or self._must_end(head, body, content_length)):
+        plain = self.body_ended and body is not None  # as nearly all are
+        if (
+            self.expired
+            or not head.keep_alive
+            or self.requests == self.service.limits.max_requests
+            or (not plain and self._must_end(head, body, content_length))
+        ):
             self.ending = True
         stamp = self.service.stamp.fields()
         for name, _ in fields:
@@ -162,8 +183,6 @@ class Exchange(BodyReader):
 
     def _must_end(self, head: RequestHead, body: bytes | None, content_length: int | None) -> bool:
         """Whether the connection cannot go on after this response."""
-        if self.expired or self.requests == self.service.limits.max_requests:
-            return True
         if body is None and content_length is None and head.http_version == "1.0":
             return True  # Its body has no other end.
         if self.body_ended:
@@ -171,9 +190,8 @@ class Exchange(BodyReader):
         if head.expects_continue and not self.said_continue:
             return True  # Nobody knows whether the client sends its body all the same.
         left = self.left
-        if left is None:
-            return body is not None  # A handler that streams may read it yet.
-        return left > self.service.limits.max_unread_body and body is not None
+        too_long = left is None or left > self.service.limits.max_unread_body
+        return too_long and body is not None  # A handler that streams may read it yet.
 
     async def _send(self, head: ResponseHead) -> None:
         """Send a head. Where that fails, or is cancelled, no response has begun."""
@@ -186,15 +204,16 @@ class Exchange(BodyReader):
             self.responding = False
             raise
         self.body_open = opens
+        self._bodiless = head.body is None and not opens
         self.status = head.status
         self.sent = len(head.body) if head.body is not None else 0
         self.service.tally.classes[head.status // 100] += 1
 
     async def send_piece(self, piece: bytes | str) -> None:
-        """Send a piece of a response's body; to a HEAD nothing is sent."""
+        """Send a piece of a response's body; nothing is sent where it cannot have one."""
         data = piece.encode() if isinstance(piece, str) else piece
         if not self.body_open:
-            if self.head is not None and self.head.method == "HEAD":
+            if self._bodiless:
                 return
             raise LocalProtocolError("the body of this response has ended")
         if data:

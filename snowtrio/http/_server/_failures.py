@@ -9,6 +9,7 @@ from typing import cast
 import trio
 
 from ..._errors import LocalProtocolError, RemoteProtocolError
+from ..._protocol import is_departure
 from .._errors import BadMessageError, BodyTimeoutError, BodyTooLargeError, HTTPError
 from .._json import write_json
 from .._wire import RequestHead
@@ -17,8 +18,6 @@ from ._request import Request
 from ._response import Response
 
 logger = logging.getLogger("snowtrio.http")
-
-_DEPARTURES = (trio.BrokenResourceError, trio.ClosedResourceError, trio.EndOfChannel)
 
 
 async def refuse(exchange: Exchange, error: RemoteProtocolError | HTTPError) -> None:
@@ -47,7 +46,7 @@ async def answer_failure(exchange: Exchange, request: Request, failure: Exceptio
         exchange.ending = exchange.ending or ours
     elif isinstance(error, HTTPError):
         told, level = error, logging.DEBUG if not exchange.responding else logging.ERROR
-    elif isinstance(error, _DEPARTURES) and trio.current_effective_deadline() == -math.inf:
+    elif is_departure(error) and trio.current_effective_deadline() == -math.inf:
         raise failure  # Its connection ended, and its scope is cancelled for it.
     else:
         told, level = HTTPError(500), logging.ERROR

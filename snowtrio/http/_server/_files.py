@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import TypeAlias
 
 from .._errors import HTTPError
 from .._headers import HeadersToSend, write_headers
 from ._conditions import Validators, Verdict, judge, range_is_wanted
+from ._file_body import FileBody, Plan
 from ._media_types import guess_content_type
 from ._opened import OpenedFile, open_file
 from ._ranges import (
@@ -24,11 +23,6 @@ from ._response import Response
 
 SMALL = 64 * 1024
 """What is read at once and leaves together with its head."""
-PIECE = 256 * 1024
-"""What is read at a time of a larger one."""
-
-Plan: TypeAlias = Sequence["bytes | range"]
-"""What a body is made of: bytes that stand between parts, and places in a file."""
 
 
 def file_response(
@@ -50,9 +44,11 @@ def file_response(
     date made of the file's size and time of change. The path is used as it is: see `Folder` for
     paths that clients give.
 
-    The file is opened here, which is not waited for; what is not in memory is read by a thread. A
-    file that becomes longer is sent as long as it was, one that becomes shorter ends in a cut. Give
-    it a new name and rename it to change it at once.
+    The file is opened here, which is not waited for; what is not in memory is read by a thread. On
+    plain sockets of Linux a large one goes from the kernel's memory to the socket.
+
+    A file that becomes longer is sent as long as it was, one that becomes shorter ends in a cut.
+    To change one safely, write another and rename it.
 
     Parameters:
         request: that is answered.
@@ -205,7 +201,7 @@ def _fill(response: Response, file: OpenedFile, plan: Plan, *, with_body: bool) 
             response.body = body
             return
     response.content_length = size
-    response.body = _pieces(file, plan)
+    response.body = FileBody(file, plan)
 
 
 def _read_now(file: OpenedFile, plan: Plan) -> bytes | None:
@@ -217,18 +213,3 @@ def _read_now(file: OpenedFile, plan: Plan) -> bytes | None:
         read.append(data)
     file.close()
     return b"".join(read)
-
-
-async def _pieces(file: OpenedFile, plan: Plan) -> AsyncIterator[bytes]:
-    try:
-        for step in plan:
-            if isinstance(step, bytes):
-                yield step
-                continue
-            offset = step.start
-            while offset < step.stop:
-                piece = await file.read(min(PIECE, step.stop - offset), offset)
-                offset += len(piece)
-                yield piece
-    finally:
-        file.close()

@@ -82,6 +82,23 @@ class OpenedFile:
         with memoryview(space) as view:
             return bytes(view[:taken])
 
+    @property
+    def waits(self) -> bool:
+        """Whether it cannot be told what is in memory, so that a thread has to read."""
+        self.read_nowait(1, 0)
+        return self._waits
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor; it stays this object's own."""
+        return self._descriptor
+
+    async def bring_to_memory(self, size: int, offset: int) -> None:
+        """Wait until bytes are in memory, as far as can be told; not a checkpoint if they are."""
+        # What is read in order is brought by the kernel in order: the last byte tells of all.
+        if self.read_nowait(1, offset + size - 1) is None:
+            await trio.to_thread.run_sync(os.pread, self._descriptor, size, offset)
+
     async def read(self, size: int, offset: int) -> bytes:
         """Return bytes, at least one. Always a checkpoint.
 

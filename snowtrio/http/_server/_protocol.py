@@ -42,7 +42,7 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
         try:
             await serve_requests(exchange)
         finally:
-            exchange.head = None
+            exchange.head = exchange.failure = None
             del self.exchanges[connection]
 
     async def goodbye(self, connection: HTTPConnection) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable
 from operator import attrgetter
 from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl, unquote
-from uuid import uuid4
 
 from multidict import MultiDict, MultiDictProxy
 
@@ -20,15 +18,13 @@ from .._wire import RequestHead
 from ._exchange import Exchange, Goodbye
 from ._json_body import check_json_type, read_json_body
 from ._response import check_status
+from ._target import split_target
 from ._text_body import read_text
 from ._writer import ResponseWriter
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT")
 ValueT = TypeVar("ValueT")
-
-# What a request's id may be that comes from outside: it stands in log lines.
-_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class Request:
@@ -134,17 +130,8 @@ class Request:
         there once and consists of up to 128 visible ASCII characters.
         """
         if self._id is None:
-            self._id = self._id_from_outside() or uuid4().hex
+            self._id = self._exchange.service.name(self._head)
         return self._id
-
-    def _id_from_outside(self) -> str | None:
-        trusted = self._exchange.service.request_id_field
-        if trusted is None:
-            return None
-        values = [value for name, value in self._head.fields if name == trusted]
-        if len(values) != 1 or _ID.fullmatch(values[0]) is None:
-            return None
-        return values[0].decode("ascii")
 
     @property
     def peer_address(self) -> Address | None:
@@ -163,14 +150,7 @@ class Request:
 
     def _split(self) -> tuple[str, str]:
         if self._path is None:
-            target = self._head.target
-            if not target.startswith(("/", "*")) and "://" in target:
-                rest = target.split("://", 1)[1]
-                slash = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=-1)
-                target = rest[slash:] if slash >= 0 else ""
-                target = target if target.startswith("/") else f"/{target}"
-            path, _, query = target.partition("?")
-            self._path = path, query
+            self._path = split_target(self._head.target)
         return self._path
 
     # The body

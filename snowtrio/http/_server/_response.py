@@ -52,7 +52,7 @@ class Response:
         content_length: int | None = None,
         trailers: HeadersToSend = (),
     ) -> None:
-        self.status = check_status(status)
+        self.status = status if status == 200 else check_status(status)
         self.content_length = content_length
         self.trailers = trailers
         self.fields = write_headers(headers) if headers else []
@@ -67,7 +67,10 @@ class Response:
             self.body = _as_body(body)
             content_type = content_type or "application/octet-stream"
         if content_type is not None:
-            self._add_type(content_type)
+            if self.fields:
+                self._add_type(content_type)
+            else:
+                self.fields.append(write_field("content-type", content_type))
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: HeadersToSend = ()) -> Response:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import uuid4
 
+from .._wire import RequestHead
 from ._limits import HTTPLimits
 from ._stamp import Stamp
 from ._statistics import Tally
@@ -13,6 +16,9 @@ from ._statistics import Tally
 if TYPE_CHECKING:
     from ._request import Request
     from ._response import Response
+
+# What a request's id may be that comes from outside: it stands in log lines.
+_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 Handler: TypeAlias = "Callable[[Request], Awaitable[Response | None] | Response | None]"
 
@@ -45,8 +51,16 @@ class Service:
         self.limits = limits
         self.stamp = Stamp(server_name)
         self.tally = Tally()
-        self.request_id_field = request_id_header.lower().encode() if request_id_header else None
         self.propagate_errors = propagate_errors
+        self._id_field = request_id_header.lower().encode() if request_id_header else None
+
+    def name(self, head: RequestHead) -> str:
+        """Return an id for a request: one that it brings, where that is trusted, or a new one."""
+        if self._id_field is not None:
+            values = [value for name, value in head.fields if name == self._id_field]
+            if len(values) == 1 and _ID.fullmatch(values[0]) is not None:
+                return values[0].decode("ascii")
+        return uuid4().hex
 
 
 def is_coroutine_function(handler: object) -> bool:

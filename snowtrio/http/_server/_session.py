@@ -23,7 +23,7 @@ async def serve_requests(exchange: Exchange) -> None:
     connection = exchange.connection
     while True:
         try:
-            head = exchange.take_early() or await connection.receive()
+            head = await connection.receive() if exchange.early is None else exchange.take_early()
         except trio.EndOfChannel:
             if exchange.expired:
                 await refuse(exchange, HTTPError(408, "the request came too slowly"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ..._buffer import ReceiveBuffer
 from ..._codec import Codec
@@ -67,6 +67,14 @@ class ServerCoder(Codec[ResponseEvent, RequestEvent]):
     def body_size(self) -> int:
         """Bytes that have come of the last body."""
         return self._decoder.body_size
+
+    def leave_out(self, size: int) -> None:
+        """Note that so many bytes of the body that is being sent do not come by here.
+
+        Raises:
+            LocalProtocolError: there is none of known length, or it is longer than was announced.
+        """
+        self._body.leave_out(size)
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
         """Take requests as they come."""
@@ -139,9 +147,20 @@ class ClientCoder(Codec[RequestEvent, ResponseEvent]):
     def decode(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
         """Take responses as they come."""
         events = self._decoder.decode(buffer)
+        if not isinstance(events, list):
+            return self._decode_slowly(events)
+        self._note_end()
+        return events
+
+    def _decode_slowly(self, events: Iterable[ResponseEvent]) -> Iterator[ResponseEvent]:
+        for event in events:
+            self._note_end()
+            yield event
+        self._note_end()
+
+    def _note_end(self) -> None:
         # A body that has no other end than that of the input must have TLS say that it is the end.
         self.ends_itself = not self._decoder.ends_with_input
-        return events
 
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
         """Say what the end of input means."""

@@ -303,20 +303,24 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
         found, chunks, begun = self._found, self._chunks, at
         assert chunks is not None
         trailers: Fields | None = None
-        while not found.complete:
+        while trailers is None:
             stop = chunks.find_stop(data, begun, at)
             if stop <= at:
                 return at
-            try:
-                self._parser.feed_data(data[at:stop])
-            except HttpParserError as error:
-                raise BadMessageError(400, str(error)) from error
+            trailers = self._feed_chunks(data[at:stop])
             self.body_size = found.size
-            trailers = found.take_fields() if found.complete else None
             chunks.advance(stop - at, found.size, trailers)
             at = stop
-        self._end_body(trailers or ())
+        self._end_body(trailers)
         return at
+
+    def _feed_chunks(self, data: bytes) -> Fields | None:
+        """Have llhttp read bytes of a body; return the trailers if it ends there."""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            raise BadMessageError(400, str(error)) from error
+        return self._found.take_fields() if self._found.complete else None
 
     def _end_body(self, trailers: Fields) -> None:
         found = self._found

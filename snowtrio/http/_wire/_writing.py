@@ -8,12 +8,10 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from ..._errors import LocalProtocolError
-from .._errors import BadFieldError
-from ._events import EndOfMessage, Fields, RequestHead, ResponseHead
+from ._events import EndOfMessage, RequestHead, ResponseHead
 from ._fields import is_token, write_fields
 
 _TARGET = re.compile(r"[\x21-\x7e]+")
-_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
 
 class Ends(Enum):
@@ -62,6 +60,20 @@ class Body:
         self._left = left - len(piece)
         return piece
 
+    def leave_out(self, size: int) -> None:
+        """Note that bytes of a body of known length go to the peer by another way.
+
+        Raises:
+            LocalProtocolError: there is no such body, or it is longer than was announced.
+        """
+        if not isinstance(self._left, int):
+            raise LocalProtocolError("only a body of known length has parts that are not written")
+        if size > self._left:
+            raise LocalProtocolError(
+                f"the body is longer than announced: {self._left} bytes are left, {size} came"
+            )
+        self._left -= size
+
     def write_end(self, end: EndOfMessage) -> bytes:
         """Return the bytes of the end.
 
@@ -93,74 +105,86 @@ def write_response(head: ResponseHead, body: Body) -> bytes:
     """
     if body.under_way:
         raise LocalProtocolError("the response before this one has not ended")
-    start = _start_line(head.status) + _write_own_fields(head.fields)
-    if head.status < 200:
-        return start + b"\r\n"
-    if not head.keep_alive:
-        start += b"connection: close\r\n"
-    elif head.http_version == "1.0":
-        start += b"connection: keep-alive\r\n"
-    if head.status in (204, 304) or (head.method == "CONNECT" and head.status < 300):
-        if head.body:
-            raise LocalProtocolError(f"a response with status {head.status} has no body")
-        return start + b"\r\n"
-    if head.body is None:
-        return start + _write_length(head, body)
-    start += b"content-length: %d\r\n\r\n" % len(head.body)
-    return start if head.method == "HEAD" else start + head.body
+    status, content = head.status, head.body
+    start = _start_line(status)
+    if status >= 200:
+        if not head.keep_alive:
+            start += b"connection: close\r\n"
+        elif head.http_version == "1.0":
+            start += b"connection: keep-alive\r\n"
+    fields = write_fields(head.fields)
+    if status < 200 or status in (204, 304) or (head.method == "CONNECT" and status < 300):
+        if content:
+            raise LocalProtocolError(f"a response with status {status} has no body")
+        return b"%b%b\r\n" % (start, fields)
+    if content is None:
+        return b"%b%b%b\r\n" % (start, fields, _write_length(head, body))
+    length = len(content)
+    if head.method == "HEAD":
+        content = b""
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (start, fields, length, content)
 
 
 def _write_length(head: ResponseHead, body: Body) -> bytes:
-    """Return the rest of the head of a response whose body follows in pieces."""
+    """Return the field that frames a response whose body follows in pieces, if one does."""
     left = head.content_length
-    if head.method == "HEAD":
-        return b"content-length: %d\r\n\r\n" % left if left is not None else b"\r\n"
     if left is not None:
-        body.begin(left)
-        return b"content-length: %d\r\n\r\n" % left
+        _check_length(left)
+        if head.method != "HEAD":
+            body.begin(left)
+        return b"content-length: %d\r\n" % left
+    if head.method == "HEAD":
+        return b""
     if head.http_version == "1.0":
         if head.keep_alive:
             raise LocalProtocolError("HTTP/1.0 has no chunks: close the connection after this body")
         body.begin(Ends.WITH_OUTPUT)
-        return b"\r\n"
+        return b""
     body.begin(Ends.CHUNKED)
-    return b"transfer-encoding: chunked\r\n\r\n"
+    return b"transfer-encoding: chunked\r\n"
 
 
 def write_request(head: RequestHead, body: Body) -> bytes:
     """Return the bytes of a request's head, and of its body if that comes with it.
 
     Raises:
-        LocalProtocolError: another request is under way, or the request line cannot be written.
+        LocalProtocolError: another request is under way, or the request line cannot be written, or
+            there is a body where none can be.
         BadFieldError: a field cannot stand in a head.
     """
     if body.under_way:
         raise LocalProtocolError("the request before this one has not ended")
-    if not is_token(head.method.encode("latin-1", "replace")):
-        raise LocalProtocolError(f"{head.method!r} is no method")
-    if _TARGET.fullmatch(head.target) is None:
-        raise LocalProtocolError(f"{head.target!r} is no target: percent-encode it")
-    start = f"{head.method} {head.target} HTTP/1.1\r\n".encode("ascii")
-    start += _write_own_fields(head.fields)
+    method, content = head.method, head.body
+    start = _request_line(method, head.target) + write_fields(head.fields)
     if not head.keep_alive:
         start += b"connection: close\r\n"
-    content = head.body
+    if method == "CONNECT" and content != b"":
+        raise LocalProtocolError("a CONNECT has no body")
     if content is not None:
-        if content or head.method in ("POST", "PUT", "PATCH"):
+        if content or method in ("POST", "PUT", "PATCH"):
             start += b"content-length: %d\r\n" % len(content)
         return b"%b\r\n%b" % (start, content)
     if head.content_length is not None:
+        _check_length(head.content_length)
         body.begin(head.content_length)
         return start + b"content-length: %d\r\n\r\n" % head.content_length
     body.begin(Ends.CHUNKED)
     return start + b"transfer-encoding: chunked\r\n\r\n"
 
 
-def _write_own_fields(fields: Fields) -> bytes:
-    for name, _ in fields:
-        if name.lower() in _FRAMING:
-            raise BadFieldError(f"{name.decode()} is decided by the body, not by a field")
-    return write_fields(fields)
+def _check_length(length: int) -> None:
+    if length < 0:
+        raise LocalProtocolError(f"a body cannot be {length} bytes long")
+
+
+# A client sends the same few.
+@lru_cache(maxsize=256)
+def _request_line(method: str, target: str) -> bytes:
+    if not (method.isascii() and is_token(method.encode())):
+        raise LocalProtocolError(f"{method!r} is no method")
+    if _TARGET.fullmatch(target) is None:
+        raise LocalProtocolError(f"{target!r} is no target: percent-encode it")
+    return f"{method} {target} HTTP/1.1\r\n".encode()
 
 
 @lru_cache(maxsize=1024)
