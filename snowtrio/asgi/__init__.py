@@ -9,13 +9,14 @@
 The application gets the server's limits, its backpressure and its drain. Needs
 ``pip install snowtrio[http]``.
 
-``_serve`` is the verb. ``_runner`` runs the application for each request, in a task of its own,
+``_serve`` has the verbs. ``_runner`` runs the application for each request, in a task of its own,
 with a ``_scope`` and with the ``receive`` and ``send`` of an ``_exchange``; ``_messages`` knows
 what may be sent; ``_lifespan`` tells the application when the server begins and ends.
 """
 
 from ._errors import ClientDisconnectedError, LifespanError
-from ._serve import ASGIServer, serve_asgi
+from ._serve import serve_asgi, serve_asgi_listeners
+from ._server import ASGIServer
 from ._types import ASGIApplication, LifespanMode
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LifespanError",
     "LifespanMode",
     "serve_asgi",
+    "serve_asgi_listeners",
 ]
 
 # The private files are where they are written; this is where they are found.

@@ -7,11 +7,12 @@ request, and is not cancelled when the client leaves.
 from __future__ import annotations
 
 import logging
+from types import NoneType
 
 import trio
 
 from ..http import HTTPError, Request
-from ..http._server import exchange_of
+from ..http._server import Exchange, exchange_of
 from ._errors import ClientDisconnectedError
 from ._exchange import ASGIExchange
 from ._scope import Surroundings, make_scope
@@ -92,10 +93,21 @@ class Runner:
         if not run.ended:
             run.in_background = True
             self._background += 1
-        if run.exchange.failure is not None:
-            raise run.exchange.failure
-        if not run.exchange.complete:
-            raise HTTPError(503 if self._nursery.cancel_scope.cancel_called else 500)
+        await self._answer_for(run, exchange_of(request))
+
+    async def _answer_for(self, run: Run, exchange: Exchange) -> None:
+        """Do for the client what is left to do where the application has given no response."""
+        failure = run.exchange.failure
+        if failure is None and run.exchange.complete:
+            return
+        if exchange.responding and type(failure) in (NoneType, HTTPError):
+            if exchange.body_open:
+                exchange.body_open = False
+                await exchange.cut()  # Why is in the log already.
+            return
+        if failure is None:
+            failure = HTTPError(503 if self._nursery.cancel_scope.cancel_called else 500)
+        raise failure
 
     async def _run(self, scope: Scope, run: Run) -> None:
         exchange = run.exchange

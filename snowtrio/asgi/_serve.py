@@ -1,89 +1,24 @@
-"""The verb, and the server that runs."""
+"""The verbs: run an application on TCP, or on any listener."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
 
-from .._supervisor import DrainReport, DrainTimeouts, open_plain_nursery
-from .._transport import Address
-from ..http import HTTPLimits, HTTPServer, HTTPStatistics, serve_http
+from .._server import AnyListener
+from .._supervisor import open_plain_nursery
+from .._transport import open_tcp_listeners
+from ..http import HTTPLimits, HTTPServer
 from ._lifespan import open_lifespan
 from ._runner import Runner
 from ._scope import Surroundings
+from ._server import ASGIServer, Reports
 from ._types import ASGIApplication, LifespanMode
-
-
-class ASGIServer:
-    """A server that runs: `serve_asgi` reports it to ``nursery.start``.
-
-    Parameters:
-        server: the HTTP server.
-        tasks: the scope of the application's tasks.
-        ended: set when the application has shut down.
-    """
-
-    def __init__(self, server: HTTPServer, tasks: trio.CancelScope, ended: trio.Event) -> None:
-        self._server = server
-        self._tasks = tasks
-        self._ended = ended
-
-    @property
-    def addresses(self) -> list[Address | None]:
-        """Where it listens, with the real ports."""
-        return self._server.addresses
-
-    @property
-    def port(self) -> int:
-        """The port of the first TCP address."""
-        return self._server.port
-
-    async def drain(self, timeouts: DrainTimeouts | None = None) -> DrainReport:
-        """End in good order; see `snowtrio.Server.drain`.
-
-        Responses under way are completed, and what the application does behind them too; what is
-        left when ``timeouts`` are over is cancelled. Then the application shuts down, and
-        `serve_asgi` returns.
-
-        Parameters:
-            timeouts: of the phases.
-
-        Raises:
-            RuntimeError: the server ended before it had drained.
-        """
-        timeouts = timeouts if timeouts is not None else DrainTimeouts()
-        deadline = trio.current_time() + timeouts.goodbye + timeouts.wait
-        self._tasks.deadline = min(self._tasks.deadline, deadline)
-        report = await self._server.drain(timeouts)
-        await self._ended.wait()
-        return report
-
-    def statistics(self) -> HTTPStatistics:
-        """Return the counts of this moment."""
-        return self._server.statistics()
-
-
-class _Reports:
-    """Reports an ASGI server where `serve_http` reports its own."""
-
-    def __init__(
-        self,
-        tasks: trio.CancelScope,
-        ended: trio.Event,
-        task_status: trio.TaskStatus[ASGIServer],
-    ) -> None:
-        self._tasks = tasks
-        self._ended = ended
-        self._task_status = task_status
-
-    def started(self, value: HTTPServer | None = None) -> None:
-        """Note that it serves."""
-        assert value is not None
-        self._task_status.started(ASGIServer(value, self._tasks, self._ended))
 
 
 async def serve_asgi(
@@ -127,6 +62,80 @@ async def serve_asgi(
             down.
         OSError: it cannot listen there.
     """
+    await _serve(
+        app,
+        partial(open_tcp_listeners, port, host=host),
+        ssl_context=ssl_context,
+        limits=limits,
+        root_path=root_path,
+        lifespan=lifespan,
+        max_background=max_background,
+        task_status=task_status,
+    )
+
+
+async def serve_asgi_listeners(
+    app: ASGIApplication,
+    listeners: Sequence[AnyListener],
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    limits: HTTPLimits | None = None,
+    root_path: str = "",
+    lifespan: LifespanMode = "auto",
+    max_background: int = 1000,
+    task_status: trio.TaskStatus[ASGIServer] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run an ASGI 3 application on listeners that are there already, a Unix socket's for example.
+
+    As `serve_asgi`; clients wait in the backlog while the application starts up.
+
+    Parameters:
+        app: see `serve_asgi`, as for those not described here.
+        listeners: any Trio listeners, or those of ``open_tcp_listeners`` and
+            ``open_unix_listener``. Owned by the server once the application has started up; where
+            that fails they are closed as well.
+        ssl_context: speak HTTPS.
+        limits: the bounds.
+        root_path: what a proxy in front takes off the path.
+        lifespan: whether the application is told of startup and shutdown.
+        max_background: requests that may go on behind their responses.
+        task_status: for ``nursery.start``.
+
+    Raises:
+        LifespanError: the application failed to start up, or to shut down.
+    """
+
+    async def give() -> Sequence[AnyListener]:
+        return listeners
+
+    try:
+        await _serve(
+            app,
+            give,
+            ssl_context=ssl_context,
+            limits=limits,
+            root_path=root_path,
+            lifespan=lifespan,
+            max_background=max_background,
+            task_status=task_status,
+        )
+    finally:
+        with trio.CancelScope(shield=True):
+            for listener in listeners:
+                await listener.aclose()
+
+
+async def _serve(
+    app: ASGIApplication,
+    listen: Callable[[], Awaitable[Sequence[AnyListener]]],
+    *,
+    ssl_context: ssl.SSLContext | None,
+    limits: HTTPLimits | None,
+    root_path: str,
+    lifespan: LifespanMode,
+    max_background: int,
+    task_status: trio.TaskStatus[ASGIServer],
+) -> None:
     _check(root_path, lifespan)
     state: dict[str, Any] = {}
     scheme = "http" if ssl_context is None else "https"
@@ -134,14 +143,10 @@ async def serve_asgi(
     ended = trio.Event()
     try:
         async with open_lifespan(app, state, lifespan), _open_tasks() as tasks:
-            await serve_http(
-                Runner(app, around, tasks, max_background),
-                port,
-                host=host,
-                ssl_context=ssl_context,
-                limits=limits,
-                task_status=_Reports(tasks.cancel_scope, ended, task_status),
-            )
+            runner = Runner(app, around, tasks, max_background)
+            server = HTTPServer(runner, ssl_context=ssl_context, limits=limits)
+            reports = Reports(tasks.cancel_scope, ended, task_status)
+            await server.serve(await listen(), task_status=reports)
     finally:
         ended.set()
 
