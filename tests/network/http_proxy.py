@@ -31,7 +31,11 @@ class SmallProxy:
         return f"http://127.0.0.1:{self.port}"
 
     async def serve(self, client: trio.SocketStream) -> None:
-        """Serve one connection."""
+        """Serve one connection, until somebody goes."""
+        with contextlib.suppress(trio.BrokenResourceError):
+            await self._serve(client)
+
+    async def _serve(self, client: trio.SocketStream) -> None:
         async with client:
             data = b""
             while b"\r\n\r\n" not in data:
@@ -46,7 +50,8 @@ class SmallProxy:
                 if self.answer is not None:
                     await _say_goodbye(client, self.answer)
                     return
-                await client.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+                for byte in b"HTTP/1.1 200 Here you are\r\nVia: 1.1 small\r\n\r\n":
+                    await client.send_all(bytes([byte]))
                 authority = target
             else:
                 authority = target.split(b"/")[2]
@@ -55,19 +60,19 @@ class SmallProxy:
 
     async def _lead(self, client: trio.SocketStream, port: int, data: bytes) -> None:
         server = await trio.open_tcp_stream("127.0.0.1", port)
-        async with server, trio.open_nursery() as nursery:
+        async with server:
             await server.send_all(data)
-            nursery.start_soon(_pump, server, client, nursery.cancel_scope)
-            await _pump(client, server, nursery.cancel_scope)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_pump, server, client, nursery.cancel_scope)
+                await _pump(client, server, nursery.cancel_scope)
 
 
 async def _say_goodbye(client: trio.SocketStream, answer: bytes) -> None:
     """Send a last word, and let it be read before the connection is gone."""
-    with contextlib.suppress(trio.BrokenResourceError):
-        await client.send_all(answer)
-        await client.send_eof()
-        while await client.receive_some():
-            pass
+    await client.send_all(answer)
+    await client.send_eof()
+    while await client.receive_some():
+        pass
 
 
 async def _pump(

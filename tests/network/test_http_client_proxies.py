@@ -16,9 +16,11 @@ import trio
 
 from snowtrio import ConnectError, HandshakeError, UnixEndpoint
 from snowtrio.http import (
+    DiscardSink,
     EnvironmentProxies,
     FetchTimeoutError,
     HTTPClient,
+    HTTPClientLimits,
     Origin,
     Proxy,
     ProxyError,
@@ -29,6 +31,7 @@ from snowtrio.http import (
     serve_http,
 )
 
+from ..memory.cancelling import cancelled_at, every_suspension
 from .http_proxy import SmallProxy, small_proxy
 
 
@@ -144,6 +147,32 @@ async def _pump(
     except trio.BrokenResourceError:
         pass
     scope.cancel(reason="one end has gone")
+
+
+async def test_cancelled_at_every_await(
+    server_ssl_context: ssl.SSLContext, client_ssl_context: ssl.SSLContext
+) -> None:
+    """Z11, Z15: on the way through a proxy no place is lost, and no connection left behind."""
+    async with serving(server_ssl_context) as port, small_proxy() as proxy:
+        url = f"https://localhost:{port}/"
+
+        async def scenario(suspension: int) -> bool:
+            async with HTTPClient(
+                proxy=Proxy(proxy.url),
+                ssl_context=client_ssl_context,
+                limits=HTTPClientLimits(max_connections=1),
+            ) as client:
+
+                async def work() -> None:
+                    await client.fetch(url, sink=DiscardSink(), timeout=5)
+
+                struck = await cancelled_at(suspension, work)
+                assert (await client.fetch(url, timeout=5)).status == 200
+                assert client.statistics().connections == 1
+                return struck
+
+        strikes = [strike async for strike in every_suspension(scenario)]
+        assert len(strikes) > 5
 
 
 @pytest.mark.parametrize(

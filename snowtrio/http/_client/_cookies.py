@@ -17,8 +17,9 @@ from yarl import URL
 
 from .._wire import Fields
 
-# RFC 6265 section 6.1 asks for 4096 bytes of a cookie, and for 3000 of them; more are not kept.
+# RFC 6265 section 6.1 asks for 4096 bytes of a cookie, 50 of a domain and 3000 in all.
 _MAX_FIELD = 8192
+_MAX_OF_DOMAIN = 150
 _MAX_COOKIES = 3000
 
 
@@ -79,12 +80,15 @@ class CookieJar:
         self._keep_bound()
 
     def _keep_bound(self) -> None:
-        if len(self._jar) <= _MAX_COOKIES:
+        """Forget the oldest of those that are too many, of each domain and in all."""
+        if len(self._jar) <= _MAX_OF_DOMAIN:
             return
         self._jar.clear_expired_cookies()
-        oldest = list(self._jar)[: max(0, len(self._jar) - _MAX_COOKIES)]
-        for cookie in oldest:
-            self._jar.clear(cookie.domain, cookie.path, cookie.name)
+        kept: dict[str, int] = {}
+        for number, cookie in enumerate(reversed(list(self._jar))):
+            of_domain = kept[cookie.domain] = kept.get(cookie.domain, 0) + 1
+            if of_domain > _MAX_OF_DOMAIN or number >= _MAX_COOKIES:
+                self._jar.clear(cookie.domain, cookie.path, cookie.name)
 
 
 class _Response:
