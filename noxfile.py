@@ -170,7 +170,7 @@ def abuse(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def fuzz(session: nox.Session) -> None:
-    """Fuzz the parsing of HTTP for a minute; `-- --seconds N` for longer, `-- FILE` for one input."""
+    """Fuzz the parsing of HTTP for a minute; `-- --seconds N`, or `-- FILE` for one input."""
     install_wheel(session, *DEPENDENCIES)
     try:
         session.install("--only-binary=atheris", *groups("fuzz"))

@@ -79,9 +79,8 @@ def main() -> None:
         words = folder / "words"
         words.write_text("".join(f'"{word}"\n' for word in WORDS))
         settings = [f"-max_total_time={options.seconds}", f"-dict={words}", f"-max_len={LARGEST}"]
-        atheris.Setup(
-            [sys.argv[0], *settings, "-len_control=0", "-timeout=10", str(folder / "seeds")], check
-        )
+        settings += ["-len_control=0", "-timeout=10"]
+        atheris.Setup([sys.argv[0], *settings, str(folder / "seeds")], check)
         atheris.Fuzz()
 
 

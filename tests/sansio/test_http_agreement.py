@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ..fuzz.http_agreement import check_requests, check_responses
+from ..fuzz.http_reading import read_requests, read_responses
 from . import http_request_cases as requests
 from . import http_response_cases as responses
 
@@ -65,6 +67,25 @@ def mutate(wire: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
         at = place % (len(wire) + 1)
         wire = wire[:at] + splice + wire[at + count :]
     return wire
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=range(len(WIRES)))
+def test_all_requests_of_the_table(wire: bytes) -> None:
+    """Z4: each of them, cut in two at every place, and another one behind it."""
+    whole = check_requests(wire + requests.GET, [5, 17])
+    for place in range(1, len(wire)):
+        pieces = [wire[:place], wire[place:] + requests.GET]
+        assert read_requests(pieces, decline=True).shape() == whole.shape()
+
+
+@pytest.mark.parametrize(("wire", "methods"), ANSWERS, ids=range(len(ANSWERS)))
+def test_all_responses_of_the_table(wire: bytes, methods: Sequence[str]) -> None:
+    """Z5: each of them, cut in two at every place, and another one behind it."""
+    methods = [*methods, "GET"]
+    whole = check_responses(wire + responses.NONE, [5, 17], methods)
+    for place in range(1, len(wire)):
+        pieces = [wire[:place], wire[place:] + responses.NONE]
+        assert read_responses(pieces, methods).shape() == whole.shape()
 
 
 @given(st.lists(st.sampled_from(WIRES), min_size=1, max_size=3), mutations, sizes)

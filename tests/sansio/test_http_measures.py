@@ -41,6 +41,20 @@ def test_large_chunks_in_pieces(
         assert list(reading.messages[0].trailers) == [(b"x", b"y")]
 
 
+@pytest.mark.parametrize("offset", range(-2, 9))
+def test_the_end_of_chunks_where_they_are_measured(offset: int) -> None:
+    """Z4: a body that ends around such a place ends there too, cut at every byte around it."""
+    size = 16_384 - len(b"4000\r\n\r\n0\r\n\r\n") + offset
+    body = b"x" * size
+    wire = CHUNKED + b"%04x\r\n%b\r\n0\r\n\r\n" % (size, body)
+    around = range(len(wire) - 12, len(wire) + 3)
+    wire += GET
+    for pieces in ([wire], *([wire[:place], wire[place:]] for place in around)):
+        reading = read_requests(pieces)
+        assert reading.failure is None
+        assert [message.body for message in reading.messages] == [body, b""]
+
+
 @settings(max_examples=40)
 @given(
     st.sampled_from(

@@ -72,30 +72,33 @@ def find_deciding(fields: Fields) -> dict[bytes, bytes]:
     return known
 
 
-def check_host(host: bytes | None, version: str) -> None:
-    """Refuse a request without a host, or with one that is none (RFC 9112 section 3.2)."""
+def check_host(host: bytes | None, version: str) -> bytes:
+    """Return a good host, or refuse a request without one (RFC 9112 section 3.2)."""
     if host is None:
         if version != "1.0":
             raise BadMessageError(400, "there is no host field")
-    elif _HOST.fullmatch(host) is None:
+        return b""
+    if _HOST.fullmatch(host) is None:
         raise BadMessageError(400, "the host field is no host")
+    return host
 
 
 def check_target(method: str, target: bytes, host: bytes | None) -> None:
     """Refuse a target whose form does not belong to the method (RFC 9112 section 3.2)."""
+    if b"#" in target:
+        raise BadMessageError(400, "the target has a fragment")
     if method == "CONNECT":
         if _AUTHORITY.fullmatch(target) is None:
             raise BadMessageError(400, "the target of CONNECT is not host:port")
     elif target.startswith(b"/"):
-        if b"#" in target:
-            raise BadMessageError(400, "the target has a fragment")
+        return
     elif target != b"*" or method != "OPTIONS":
         _check_absolute(target, host)
 
 
 def _check_absolute(target: bytes, host: bytes | None) -> None:
     match = _ABSOLUTE.fullmatch(target)
-    if match is None or b"#" in target or _HOST.fullmatch(match[1]) is None:
+    if match is None or _HOST.fullmatch(match[1]) is None:
         raise BadMessageError(400, "the target has a form that does not belong here")
     if host is not None and match[1].lower() != host.lower():
         # Whoever routes by one and whoever routes by the other would disagree.

@@ -81,9 +81,14 @@ class Chunks:
 
 
 def _count_half(data: bytes) -> int:
-    """Return how many bytes at the end of data may be the beginning of the body's end."""
-    if not data.endswith((b"\r", b"\r\n")):
+    """Return how many bytes at the end of data may be the beginning of the body's end.
+
+    A whole empty line is not: the end's own comes right behind a line that is not empty.
+    """
+    if not data.endswith((b"\r", b"\n")) or data.endswith(_EMPTY_LINE):
         return 0
     if data.endswith(b"\r\n\r"):
         return 3
-    return 2 if data.endswith(b"\n") else 1
+    if data.endswith(b"\n"):
+        return 2 if data.endswith(b"\r\n") else 0
+    return 1

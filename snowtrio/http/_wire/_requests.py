@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from httptools import HttpRequestParser
 
-from ..._buffer import ReceiveBuffer
 from .._errors import BadMessageError
 from ._checks import (
     METHODS,
@@ -17,7 +14,7 @@ from ._checks import (
     find_deciding,
     keeps_alive,
 )
-from ._events import Fields, RequestEvent, RequestHead
+from ._events import Fields, RequestHead
 from ._limits import HeadLimits
 from ._parser import MessageDecoder, Until
 
@@ -36,13 +33,10 @@ class RequestDecoder(MessageDecoder[RequestHead, HttpRequestParser]):
         super().__init__(limits)
         self._max_target_size = limits.max_target_size
         self._empty_lines = 0
+        self._good_host = b"-"
 
     def _make_parser(self) -> HttpRequestParser:
         return HttpRequestParser(self._found)
-
-    def decode(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
-        """Take what is there."""
-        return super().decode(buffer)
 
     def _skip_line_ends(self, data: bytes, at: int) -> int:
         while data.startswith(b"\r\n", at):
@@ -67,7 +61,8 @@ class RequestDecoder(MessageDecoder[RequestHead, HttpRequestParser]):
             raise BadMessageError(501, "the method is none of HTTP's")
         known = find_deciding(fields)
         host = known.get(b"host")
-        check_host(host, version)
+        if host != self._good_host:  # A client names the same one over and over.
+            self._good_host = check_host(host, version)
         check_target(method, target, host)
         head = RequestHead(method=method, target=target.decode("ascii"), fields=fields)
         if len(known) < 2 and host is not None and version == "1.1" and not upgrade:

@@ -30,10 +30,6 @@ class ResponseDecoder(MessageDecoder[ResponseHead, HttpResponseParser]):
     def _make_parser(self) -> HttpResponseParser:
         return HttpResponseParser(self._found)
 
-    def decode(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
-        """Take what is there."""
-        return super().decode(buffer)
-
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[ResponseEvent]:
         """End a body that goes on until the end of input."""
         if self.ends_with_input and not self.deaf:
