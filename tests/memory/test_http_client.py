@@ -115,7 +115,7 @@ CHUNKS = b"".join(b"%x\r\n%b\r\n" % (20, BODY[at : at + 20]) for at in range(0, 
         HEAD + b"Content-Length: 200\r\n\r\n" + BODY,
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS + b"0\r\n\r\n",
         HEAD + b"\r\n" + BODY,
-        HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(BODY),
+        HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(BODY, mtime=0),
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
         + HEAD
         + b"Content-Length: 200\r\n\r\n"
@@ -176,7 +176,7 @@ async def test_head_has_no_body_and_keeps_its_connection() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n\r\n01234567890",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 31\r\n\r\n"
-        + gzip.compress(b"0" * 11).ljust(31, b"\0"),
+        + gzip.compress(b"0" * 11, mtime=0).ljust(31, b"\0"),
     ],
 )
 async def test_a_body_above_the_bound(response: bytes) -> None:
@@ -221,7 +221,7 @@ async def failing(fetching: Any, peers: Servers, response: bytes, *, close: bool
         (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", BadResponseError),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip", ContentCodingError),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(BODY)[:-9],
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(BODY, mtime=0)[:-9],
             ContentCodingError,
         ),
     ],
