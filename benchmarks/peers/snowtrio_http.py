@@ -1,0 +1,38 @@
+"""snowtrio.http: a coroutine as the handler, and a plain function."""
+
+from __future__ import annotations
+
+import ssl
+from functools import partial
+
+import trio
+from peers.hello import MESSAGE
+from peers.ready import ready
+
+from snowtrio.http import Request, Response, serve_http
+
+
+async def hello(request: Request) -> Response:  # noqa: ARG001
+    return Response.json(MESSAGE)
+
+
+def hello_function(request: Request) -> Response:  # noqa: ARG001
+    return Response.json(MESSAGE)
+
+
+async def serve(variant: str) -> None:
+    serve_it = partial(serve_http, hello if variant == "coroutine" else hello_function, 0)
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(serve_it)
+        ready(server.port)
+
+
+def run(variant: str, workload: str, tls: ssl.SSLContext | None) -> None:  # noqa: ARG001
+    """Serve until killed.
+
+    Parameters:
+        variant: the kind of handler.
+        workload: there is only one.
+        tls: not for this.
+    """
+    trio.run(serve, variant)
