@@ -63,6 +63,8 @@ GOALS = (
     compare("http-json", "snowtrio", "aiohttp", 0.75),
     compare("http-json", "snowtrio", "hypercorn", 0.3),
     compare("http-pipelined", "snowtrio", "snowtrio-unpipelined", 0.5),
+    compare("http-fetch", "snowtrio", "httpx", 0.5),
+    compare("http-fetch", "snowtrio", "aiohttp", 1.0),
     Goal(scenario="memory", goal=18.0, stretch=12.0),
 )
 

@@ -68,6 +68,7 @@ HTTP_SERVERS = {
 """The HTTP servers, in ``peers/``."""
 
 HTTP_CLIENTS = {
+    "snowtrio": Entry("snowtrio_http", needs="httptools"),
     "httpx": Entry("httpx_trio", needs="httpx"),
     "aiohttp": Entry("aiohttp_client", "asyncio", needs="aiohttp"),
     "aiohttp-uvloop": Entry("aiohttp_client", "uvloop", needs="aiohttp"),
