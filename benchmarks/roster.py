@@ -58,6 +58,7 @@ HTTP_SERVERS = {
     "snowtrio": Entry("snowtrio_http", "coroutine", needs="httptools"),
     "snowtrio-unpipelined": Entry("snowtrio_http", "coroutine", needs="httptools"),
     "snowtrio-function": Entry("snowtrio_http", "function", needs="httptools"),
+    "snowtrio-asgi": Entry("snowtrio_http", "asgi", needs="snowtrio.asgi"),
     "uvicorn": Entry("uvicorn_http", needs="uvicorn"),
     "aiohttp": Entry("aiohttp_http", "asyncio", needs="aiohttp"),
     "aiohttp-uvloop": Entry("aiohttp_http", "uvloop", needs="aiohttp"),

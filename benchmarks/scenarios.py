@@ -182,7 +182,7 @@ SCENARIOS = (
         title="HTTP, GET of a small JSON document, 64 connections (wrk)",
         unit="CPU µs a request",
         servers=(
-            *("snowtrio", "snowtrio-function"),
+            *("snowtrio", "snowtrio-function", "snowtrio-asgi"),
             *("uvicorn", "aiohttp", "aiohttp-uvloop", "hypercorn"),
         ),
         measure=partial(http.measure_server, connections=64),

@@ -1,4 +1,4 @@
-"""snowtrio.http: a coroutine as the handler, and a plain function."""
+"""snowtrio.http: a coroutine as the handler, a plain function, and an ASGI application."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ssl
 from functools import partial
 
 import trio
+from peers.bare_asgi import application
 from peers.hello import MESSAGE
 from peers.ready import ready
 
@@ -22,6 +23,10 @@ def hello_function(request: Request) -> Response:  # noqa: ARG001
 
 async def serve(variant: str) -> None:
     serve_it = partial(serve_http, hello if variant == "coroutine" else hello_function, 0)
+    if variant == "asgi":
+        from snowtrio.asgi import serve_asgi
+
+        serve_it = partial(serve_asgi, application, 0)
     async with trio.open_nursery() as nursery:
         server = await nursery.start(serve_it)
         ready(server.port)
