@@ -10,7 +10,10 @@ from peers.bare_asgi import application
 from peers.hello import MESSAGE
 from peers.ready import ready
 
-from snowtrio.http import Request, Response, serve_http
+from snowtrio.http import HTTPLimits, Request, Response, serve_http
+
+# Those of the load before may not have ended yet.
+LIMITS = HTTPLimits(max_connections=10_000)
 
 
 async def hello(request: Request) -> Response:  # noqa: ARG001
@@ -22,11 +25,12 @@ def hello_function(request: Request) -> Response:  # noqa: ARG001
 
 
 async def serve(variant: str) -> None:
-    serve_it = partial(serve_http, hello if variant == "coroutine" else hello_function, 0)
+    handler = hello if variant == "coroutine" else hello_function
+    serve_it = partial(serve_http, handler, 0, limits=LIMITS)
     if variant == "asgi":
         from snowtrio.asgi import serve_asgi
 
-        serve_it = partial(serve_asgi, application, 0)
+        serve_it = partial(serve_asgi, application, 0, limits=LIMITS)
     async with trio.open_nursery() as nursery:
         server = await nursery.start(serve_it)
         ready(server.port)
