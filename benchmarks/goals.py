@@ -59,6 +59,12 @@ GOALS = (
     compare("connects", "snowtrio", "asyncio-streams", 1.0, 0.8),
     compare("requests-1000", "snowtrio", "redis-py", 0.5, 0.15),
     compare("requests-1000", "snowtrio", "redis-py-hiredis", 0.5, 0.15),
+    compare("http-json", "snowtrio", "uvicorn", 1.0, 0.75),
+    compare("http-json", "snowtrio", "aiohttp", 0.75),
+    compare("http-json", "snowtrio", "hypercorn", 0.3),
+    compare("http-pipelined", "snowtrio", "snowtrio-unpipelined", 0.5),
+    compare("http-fetch", "snowtrio", "httpx", 0.5),
+    compare("http-fetch", "snowtrio", "aiohttp", 1.0),
     Goal(scenario="memory", goal=18.0, stretch=12.0),
 )
 

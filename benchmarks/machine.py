@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 LIBRARIES = ("snowtrio", "trio", "anyio", "uvloop", "twisted", "redis", "hiredis")
+HTTP_LIBRARIES = ("uvicorn", "httptools", "aiohttp", "hypercorn", "httpx")
 
 
 def cores() -> tuple[int, int]:
@@ -73,7 +74,7 @@ def description() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
-    for library in LIBRARIES:
+    for library in (*LIBRARIES, *HTTP_LIBRARIES):
         with contextlib.suppress(metadata.PackageNotFoundError):
             about[library] = metadata.version(library)
     return about

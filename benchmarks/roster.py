@@ -54,6 +54,28 @@ REDIS_CLIENTS = {
 }
 """The measured clients of Redis."""
 
+HTTP_SERVERS = {
+    "snowtrio": Entry("snowtrio_http", "coroutine", needs="httptools"),
+    "snowtrio-unpipelined": Entry("snowtrio_http", "coroutine", needs="httptools"),
+    "snowtrio-function": Entry("snowtrio_http", "function", needs="httptools"),
+    "snowtrio-asgi": Entry("snowtrio_http", "asgi", needs="snowtrio.asgi"),
+    "uvicorn": Entry("uvicorn_http", needs="uvicorn"),
+    "aiohttp": Entry("aiohttp_http", "asyncio", needs="aiohttp"),
+    "aiohttp-uvloop": Entry("aiohttp_http", "uvloop", needs="aiohttp"),
+    "hypercorn": Entry("hypercorn_http", needs="hypercorn"),
+    "asyncio-fixed": Entry("fixed_http", "asyncio"),
+    "uvloop-fixed": Entry("fixed_http", "uvloop", needs="uvloop"),
+}
+"""The HTTP servers, in ``peers/``."""
+
+HTTP_CLIENTS = {
+    "snowtrio": Entry("snowtrio_http", needs="httptools"),
+    "httpx": Entry("httpx_trio", needs="httpx"),
+    "aiohttp": Entry("aiohttp_client", "asyncio", needs="aiohttp"),
+    "aiohttp-uvloop": Entry("aiohttp_client", "uvloop", needs="aiohttp"),
+}
+"""The measured HTTP clients, in ``clients/``."""
+
 PROGRAMS = ("redis-server",)
 """Servers that are programs of their own."""
 
@@ -62,10 +84,25 @@ def is_installed(name: str) -> bool:
     """Whether a server's library is here."""
     if name in PROGRAMS:
         return shutil.which(name) is not None
-    entry = SERVERS.get(name) or REDIS_CLIENTS[name]
-    return importlib.util.find_spec(entry.needs) is not None
+    rosters = (SERVERS, REDIS_CLIENTS, HTTP_SERVERS, HTTP_CLIENTS)
+    entries = [entry[name] for entry in rosters if name in entry]
+    return all(importlib.util.find_spec(entry.needs) is not None for entry in entries)
+
+
+def server(name: str, workload: str) -> Entry:
+    """Return the server of this name that does this work.
+
+    Raises:
+        LookupError: there is none.
+    """
+    return (HTTP_SERVERS if workload == "http" else SERVERS)[name]
 
 
 def cheapest_echo() -> str:
     """Return the server that costs its clients the least waiting."""
     return "uvloop-raw" if is_installed("uvloop-raw") else "asyncio-raw"
+
+
+def cheapest_http() -> str:
+    """Return the HTTP server that costs its clients the least waiting."""
+    return "uvloop-fixed" if is_installed("uvloop-fixed") else "asyncio-fixed"

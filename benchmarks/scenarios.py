@@ -7,7 +7,7 @@ from functools import partial
 
 import attrs
 import roster
-from measure import broadcast, connects, echo, memory, pool, redis, requests
+from measure import broadcast, connects, echo, http, memory, pool, redis, requests
 from measure.settings import Figures, Settings
 
 OURS = ("snowtrio", "snowtrio-batches", "snowtrio-function")
@@ -132,6 +132,18 @@ def of_redis(tasks: int) -> Scenario:
     )
 
 
+def fetching(tasks: int) -> Scenario:
+    """Return many tasks of an HTTP client that share ten connections."""
+    return Scenario(
+        name="http-fetch",
+        title=f"HTTP client, {many(tasks, 'task')}, 10 connections, a small JSON document",
+        unit="client's CPU µs a fetch",
+        servers=tuple(roster.HTTP_CLIENTS),
+        measure=partial(http.measure_client, tasks=tasks),
+        most_rounds=3,
+    )
+
+
 EVERYBODY = (*OURS, *STREAMS, *CALLBACKS)
 # With one message in flight there is nothing to join.
 THOSE_THAT_DIFFER = tuple(server for server in EVERYBODY if server != "uvloop-joined")
@@ -165,6 +177,27 @@ SCENARIOS = (
     *(broadcasting(in_flight) for in_flight in (1, 16)),
     *(key_value(command, pipeline) for pipeline in (1, 16) for command in ("set", "get")),
     of_redis(1000),
+    Scenario(
+        name="http-json",
+        title="HTTP, GET of a small JSON document, 64 connections (wrk)",
+        unit="CPU µs a request",
+        servers=(
+            *("snowtrio", "snowtrio-function", "snowtrio-asgi"),
+            *("uvicorn", "aiohttp", "aiohttp-uvloop", "hypercorn"),
+        ),
+        measure=partial(http.measure_server, connections=64),
+        needs="wrk",
+    ),
+    Scenario(
+        name="http-pipelined",
+        title="HTTP as above, 16 requests at a time on each connection (wrk)",
+        unit="CPU µs a request",
+        servers=("snowtrio", "snowtrio-function", "snowtrio-unpipelined", "uvicorn", "aiohttp"),
+        measure=partial(http.measure_server, connections=64, depth=16),
+        needs="wrk",
+        most_rounds=3,
+    ),
+    fetching(100),
     Scenario(
         name="memory",
         title="memory of an idle connection, before it has spoken and after a line",

@@ -17,11 +17,11 @@ import roster
 def main() -> None:
     """Start the server; it prints its port."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("server", choices=sorted(roster.SERVERS))
-    parser.add_argument("workload", choices=["lines", "prefixed", "broadcast"])
+    parser.add_argument("server", choices=sorted({*roster.SERVERS, *roster.HTTP_SERVERS}))
+    parser.add_argument("workload", choices=["lines", "prefixed", "broadcast", "http"])
     parser.add_argument("--certificate", type=Path, help="speak TLS with this one and its key")
     options = parser.parse_args()
-    entry = roster.SERVERS[options.server]
+    entry = roster.server(options.server, options.workload)
     tls = None
     if options.certificate is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

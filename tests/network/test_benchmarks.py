@@ -59,6 +59,33 @@ async def test_a_client_of_redis_is_measured(tmp_path: Path) -> None:
     assert figures["units"] == 4000  # Each task's.
 
 
+@needs_program("wrk")
+async def test_an_http_server_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, RUN, "--only", "http-pipelined", "--rounds", "1"]
+    command += ["--servers", "snowtrio", "snowtrio-unpipelined", "--seconds", "0.1"]
+    done = await run_program(*command, "--json", str(file))
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    (scenario,) = json.loads(file.read_text())["scenarios"].values()
+    assert sorted(scenario["servers"]) == ["snowtrio", "snowtrio-unpipelined"]
+    for result in scenario["servers"].values():
+        (figures,) = result["rounds"]
+        assert figures["units"] >= 64
+        assert min(figures["cost"], figures["rate"]) > 0
+    assert "http-pipelined" in done.stdout.decode().partition("the goals")[2]
+
+
+async def test_an_http_client_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, RUN, "--only", "http-fetch", "--servers", "httpx"]
+    command += ["--rounds", "1", "--seconds", "0.1", "--json", str(file)]
+    done = await run_program(*command)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    (scenario,) = json.loads(file.read_text())["scenarios"].values()
+    (figures,) = scenario["servers"]["httpx"]["rounds"]
+    assert figures["units"] == 1000  # Ten of each task.
+
+
 async def test_a_scenario_that_is_not_there_is_one_line() -> None:
     done = await run_program(sys.executable, RUN, "--only", "nonsense")
     assert done.returncode == 1
