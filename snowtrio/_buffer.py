@@ -79,7 +79,8 @@ class ReceiveBuffer:
 
     def take_all(self) -> bytes:
         """Return everything and leave the buffer empty."""
-        return self.take(len(self._data))
+        data, self._data, self._searched = self._data, b"", 0
+        return data if isinstance(data, bytes) else bytes(data)
 
     def cut(self, size: int) -> bytes:
         """Return what stands behind the first `size` bytes and drop it; `append` puts it back."""
