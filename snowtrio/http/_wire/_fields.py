@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from .._errors import BadFieldError
 from ._events import Fields
@@ -13,13 +14,8 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # What frames a body is written by whoever frames it.
 _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
-# Names that were found good. They are few, and a set of them is asked faster than the pattern; one
-# that would grow beyond any program's own names is not added to.
-_good_names: set[bytes] = set()
-_MAX_GOOD_NAMES = 1024
-
-# All that no value can hold, but for CR and LF: those are in the lines' own ends.
-_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\r\n")
+# All that no value can hold.
+_CONTROLS = bytes(code for code in (*range(32), 127) if code != ord("\t"))
 
 
 def write_fields(fields: Fields) -> bytes:
@@ -29,30 +25,22 @@ def write_fields(fields: Fields) -> bytes:
         BadFieldError: a name is no token, or one of those that frame a body; or a value has a line
             break or another control character in it.
     """
-    for name, _ in fields:
-        if name not in _good_names:
-            _check_name(name)
-    lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-    # One look at all of them: with no more line ends than lines there are none in the values.
-    count = len(fields)
-    if (
-        lines.count(b"\n") != count
-        or lines.count(b"\r") != count
-        or len(lines.translate(None, _CONTROLS)) != len(lines)
-    ):
+    return b"".join([_write_line(field) for field in fields])
+
+
+# The same few fields are sent with every message.
+@lru_cache(maxsize=512)
+def _write_line(field: tuple[bytes, bytes]) -> bytes:
+    name, value = field
+    if not is_token(name):
+        raise BadFieldError(f"{name!r} cannot be the name of a field")
+    if name.lower() in _FRAMING:
+        raise BadFieldError(f"{name.decode()} is decided by the body, not by a field")
+    if len(value.translate(None, _CONTROLS)) != len(value):
         raise BadFieldError("a field's value has a line break or another control character in it")
-    return lines
+    return b"%b: %b\r\n" % field
 
 
 def is_token(text: bytes) -> bool:
     """Whether a text can stand for a name or a method."""
     return _TOKEN.fullmatch(text) is not None
-
-
-def _check_name(name: bytes) -> None:
-    if not is_token(name):
-        raise BadFieldError(f"{name!r} cannot be the name of a field")
-    if name.lower() in _FRAMING:
-        raise BadFieldError(f"{name.decode()} is decided by the body, not by a field")
-    if len(_good_names) < _MAX_GOOD_NAMES:
-        _good_names.add(name)

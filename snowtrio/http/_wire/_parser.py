@@ -169,13 +169,16 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
     def _decode_once(
         self, buffer: ReceiveBuffer, size: int
     ) -> Iterable[HeadT | bytes | EndOfMessage]:
-        data = buffer.peek(size)
+        data = buffer.take_all() if size >= len(buffer) else buffer.take(size)
         failure: BadMessageError | None = None
         try:
             taken = self._take(data, buffer)
         except BadMessageError as error:
             self.deaf, taken, failure = True, len(data), error
-        buffer.shift(taken)
+        if taken < len(data):
+            rest = buffer.take_all()
+            buffer.append(data[taken:])
+            buffer.append(rest)
         if self._left:
             self._give_part()
         events, self._events = self._events, []

@@ -64,7 +64,9 @@ class RequestDecoder(MessageDecoder[RequestHead, HttpRequestParser]):
         if host != self._good_host:  # A client names the same one over and over.
             self._good_host = check_host(host, version)
         check_target(method, target, host)
-        head = RequestHead(method=method, target=target.decode("ascii"), fields=fields)
+        head = RequestHead(
+            method, target.decode("ascii"), fields, b"", "1.1", True, 0, False, None, ()
+        )
         if len(known) < 2 and host is not None and version == "1.1" and not upgrade:
             return head, 0
         return head, self._look_further(head, version, known, upgrade=upgrade)
