@@ -40,8 +40,6 @@ class Response:
         TypeError: the body is none of these.
     """
 
-    __slots__ = ("body", "content_length", "fields", "status", "trailers")
-
     def __init__(
         self,
         body: Body = b"",
@@ -81,7 +79,11 @@ class Response:
             status: as above.
             headers: as above.
         """
-        return cls(write_json(value), status, headers, content_type="application/json")
+        # Without keywords, which cost as much as the JSON.
+        response = cls(b"", status, headers)
+        response.body = write_json(value)
+        response._add_type("application/json")
+        return response
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 from uuid import uuid4
 
 from .._wire import RequestHead
@@ -46,6 +46,8 @@ class Service:
         if not callable(handler):
             raise TypeError(f"a handler is a coroutine function or a plain function: {handler!r}")
         self.handler = handler
+        self.coroutine_handler = cast("Callable[[Request], Awaitable[object]]", handler)
+        """The same, where it is a coroutine function."""
         self.reads_first = not is_coroutine_function(handler)
         """Whether the handler gets its requests with their whole body."""
         self.limits = limits

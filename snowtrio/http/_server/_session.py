@@ -56,13 +56,18 @@ async def _answer(exchange: Exchange, request: Request) -> bool:
     """Answer one request; say whether another one may follow."""
     service = exchange.service
     try:
-        if service.reads_first and request.content != b"":
-            await request.body()
-        response: object = service.handler(request)
-        if not isinstance(response, Response) and inspect.isawaitable(response):
-            response = await response
+        response: object
+        if not service.reads_first:
+            response = await service.coroutine_handler(request)
+        else:
+            if request.content != b"":
+                await request.body()
+            response = service.handler(request)
+            if not isinstance(response, Response) and inspect.isawaitable(response):
+                response = await response
         if isinstance(response, Response):
-            await exchange.respond(response)
+            if not exchange.respond_nowait(response):
+                await exchange.respond(response)
         elif response is not None or not exchange.responding:
             raise TypeError(f"a handler has to return a Response, not {response!r}")
         return exchange.settled or await exchange.finish()
