@@ -221,7 +221,8 @@ async def failing(fetching: Any, peers: Servers, response: bytes, *, close: bool
         (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", BadResponseError),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip", ContentCodingError),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(BODY, mtime=0)[:-9],
+            HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(BODY, mtime=0)[:-9],
+            + gzip.compress(BODY, mtime=0)[:-9],
             ContentCodingError,
         ),
     ],
