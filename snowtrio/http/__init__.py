@@ -57,18 +57,16 @@ from ._errors import (
     TooManyRedirectsError,
     UpgradeRefusedError,
 )
+from ._files import Folder, check_conditions, file_response
 from ._headers import Headers, HeadersToSend
+from ._routing import Router
 from ._server import (
-    Folder,
     HTTPLimits,
     HTTPServer,
     HTTPStatistics,
     Request,
     Response,
     ResponseWriter,
-    Router,
-    check_conditions,
-    file_response,
     serve_http,
     serve_http_listeners,
     serve_http_unix,

@@ -6,7 +6,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from snowtrio.http import Headers
-from snowtrio.http._server._conditions import (
+from snowtrio.http._files._conditions import (
     Validators,
     Verdict,
     judge,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from snowtrio.http._server._folder import split_path
-from snowtrio.http._server._media_types import guess_content_type
+from snowtrio.http._files._folder import split_path
+from snowtrio.http._files._media_types import guess_content_type
 
 
 @pytest.mark.parametrize(

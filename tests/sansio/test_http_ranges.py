@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snowtrio.http._server._ranges import (
+from snowtrio.http._files._ranges import (
     UnsatisfiableRangeError,
     content_range,
     multipart_heads,

@@ -8,30 +8,26 @@ through the ``_exchange``; ``_failures`` says what becomes of a request that cou
 """
 
 from ._exchange import Exchange
-from ._files import check_conditions, file_response
-from ._folder import Folder
+from ._file_body import FileBody, Plan
 from ._http_server import HTTPServer
 from ._limits import HTTPLimits
 from ._request import Request, exchange_of
 from ._response import Response
-from ._router import Router
 from ._serve import serve_http, serve_http_listeners, serve_http_unix
 from ._statistics import HTTPStatistics
 from ._writer import ResponseWriter
 
 __all__ = [
     "Exchange",
-    "Folder",
+    "FileBody",
     "HTTPLimits",
     "HTTPServer",
     "HTTPStatistics",
+    "Plan",
     "Request",
     "Response",
     "ResponseWriter",
-    "Router",
-    "check_conditions",
     "exchange_of",
-    "file_response",
     "serve_http",
     "serve_http_listeners",
     "serve_http_unix",

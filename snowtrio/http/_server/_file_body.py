@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from ._opened import OpenedFile
+from .._opened import OpenedFile
 
 PIECE = 256 * 1024
 """What is read at a time."""

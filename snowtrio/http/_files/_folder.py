@@ -8,11 +8,10 @@ from urllib.parse import quote
 
 from .._errors import HTTPError
 from .._headers import HeadersToSend
-from ._files import respond_with
+from .._opened import OPEN_FLAGS, OpenedFile, open_descriptor, open_file
+from .._server import Request, Response
+from ._file_response import respond_with
 from ._media_types import guess_content_type
-from ._opened import OPEN_FLAGS, OpenedFile, open_descriptor, open_file
-from ._request import Request
-from ._response import Response
 
 # What Windows takes for devices, in whatever folder and with whatever extension.
 _DEVICES = {

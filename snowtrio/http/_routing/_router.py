@@ -9,9 +9,8 @@ from typing import TypeAlias, TypeVar
 import attrs
 
 from .._errors import HTTPError
+from .._server import Request, Response
 from ._path_tree import PathTree
-from ._request import Request
-from ._response import Response
 
 Answer: TypeAlias = "Awaitable[Response | None] | Response | None"
 HandlerT = TypeVar("HandlerT", bound=Callable[[Request], "Answer"])

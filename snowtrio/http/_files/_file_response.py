@@ -8,18 +8,16 @@ import time
 
 from .._errors import HTTPError
 from .._headers import HeadersToSend, write_headers
+from .._opened import OpenedFile, open_file
+from .._server import FileBody, Plan, Request, Response
 from ._conditions import Validators, Verdict, judge, range_is_wanted
-from ._file_body import FileBody, Plan
 from ._media_types import guess_content_type
-from ._opened import OpenedFile, open_file
 from ._ranges import (
     UnsatisfiableRangeError,
     content_range,
     multipart_heads,
     read_ranges,
 )
-from ._request import Request
-from ._response import Response
 
 SMALL = 64 * 1024
 """What is read at once and leaves together with its head."""

@@ -8,7 +8,7 @@ import stat
 
 import trio
 
-from .._errors import HTTPError
+from ._errors import HTTPError
 
 # Whatever has the name is opened before it can be seen what it is: a pipe must not wait for its
 # other end, a terminal must not become ours.
