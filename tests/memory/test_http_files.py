@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from snowtrio.http import Folder, Request, Response, Router, check_conditions, file_response
-from snowtrio.http._server import _opened
+from snowtrio.http import _opened
 
 from ..conftest import open_descriptors
 from ..serving import errors_in

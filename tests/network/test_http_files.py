@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from snowtrio.http import HTTPServer, Request, Response, file_response, serve_http
-from snowtrio.http._server import _opened
+from snowtrio.http import _opened
 
 from ..serving import LIMIT, read_all
 

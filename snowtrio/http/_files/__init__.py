@@ -1,8 +1,8 @@
 """Files as responses: a single one, or a folder of them.
 
 ``_file_response`` answers with one, in whole or in ranges (``_ranges``), if the conditions of the
-request (``_conditions``) ask for it; ``_folder`` finds it by the path of the request, and goes nowhere
-else. ``_media_types`` guesses what it is.
+request (``_conditions``) ask for it; ``_folder`` finds it by the path of the request, and never
+outside. ``_media_types`` guesses what it is.
 """
 
 from ._file_response import check_conditions, file_response
