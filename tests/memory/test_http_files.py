@@ -12,8 +12,15 @@ from typing import Any
 import pytest
 import trio
 
-from snowtrio.http import Folder, Request, Response, Router, check_conditions, file_response
-from snowtrio.http import _opened
+from snowtrio.http import (
+    Folder,
+    Request,
+    Response,
+    Router,
+    _opened,
+    check_conditions,
+    file_response,
+)
 
 from ..conftest import open_descriptors
 from ..serving import errors_in

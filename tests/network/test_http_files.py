@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 import trio
 
-from snowtrio.http import HTTPServer, Request, Response, file_response, serve_http
-from snowtrio.http import _opened
+from snowtrio.http import HTTPServer, Request, Response, _opened, file_response, serve_http
 
 from ..serving import LIMIT, read_all
 
