@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import AsyncIterator, Callable, Iterable
 from operator import attrgetter
 from typing import Any, Generic
@@ -16,6 +15,7 @@ from .._side import Side
 from .._transport import Address
 from ._answering import Answering
 from ._ending import Cause, Ending
+from ._file_sending import send_file
 from ._inbox import Inbox
 from ._life import Life
 from ._statistics import ConnectionStatistics
@@ -25,9 +25,6 @@ SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
 MessageT = TypeVar("MessageT")
-
-FILE_PART = 1024 * 1024
-"""Bytes of a file that are sent before others have their turn."""
 
 
 class Connection(
@@ -195,20 +192,7 @@ class Connection(
         """
         if not self.can_send_file:
             raise LocalProtocolError("this connection cannot send files (TLS?)")
-        async with self._writer.alone():
-            at, end = offset, offset + count
-            try:
-                while at < end:
-                    taken = await self._writer.send_file(descriptor, at, min(end - at, FILE_PART))
-                    if not taken:
-                        raise OSError(errno.EIO, "the file has become shorter while it was sent")
-                    at += taken
-                    if at < end:
-                        await trio.lowlevel.checkpoint()
-            except BaseException:
-                if at > offset:
-                    self.drop()
-                raise
+        await send_file(self._writer, self.drop, descriptor, range(offset, offset + count))
 
     async def send_eof(self) -> None:
         """Send what was accepted, then end our direction; receiving goes on (row P5).
