@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from email.message import Message
 from typing import Any, Self, TypeVar, overload
 
 import trio
 from yarl import URL
 
+from .._charsets import find_codec, name_charset
 from .._errors import FetchTimeoutError, ResponseJSONError, ResponseStatusError
 from .._headers import Headers, read_headers
 from .._json import JSONError, read_json
@@ -115,7 +115,7 @@ class ClientResponse(ResponseHeader):
         Parameters:
             encoding: by default what ``Content-Type`` says, or UTF-8.
         """
-        return _decode(self.body, encoding or self.charset)
+        return _decode(self.body, encoding or find_codec(self.charset) or "utf-8")
 
     @overload
     def json(self) -> Any: ...
@@ -212,10 +212,7 @@ class ResponseStream(ResponseHeader):
 def _charset(fields: Fields) -> str:
     for name, value in fields:
         if name == b"content-type":
-            message = Message()
-            message["content-type"] = value.decode("latin-1")
-            charset = message.get_content_charset()
-            return charset or "utf-8"
+            return name_charset(value.decode("latin-1")) or "utf-8"
     return "utf-8"
 
 

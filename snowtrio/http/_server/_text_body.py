@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
-from email.message import Message
-
+from .._charsets import find_codec, name_charset
 from .._errors import HTTPError
 
 
@@ -18,22 +16,10 @@ def read_text(body: bytes, content_type: str) -> str:
     Raises:
         HTTPError: 400 where it is no such text, 415 where the charset is not known.
     """
-    charset = _charset(content_type)
+    charset = find_codec(name_charset(content_type) or "utf-8")
+    if charset is None:
+        raise HTTPError(415, "the charset of the body is not known")
     try:
         return body.decode(charset)
     except UnicodeError as error:
-        raise HTTPError(400, f"the body is no text in {charset}") from error
-
-
-def _charset(content_type: str) -> str:
-    if not content_type:
-        return "utf-8"
-    message = Message()
-    message["content-type"] = content_type
-    charset = message.get_content_charset("utf-8")
-    try:
-        known = codecs.lookup(charset)
-        "".encode(charset)  # Some codecs are not of text.
-    except (LookupError, ValueError) as error:
-        raise HTTPError(415, "the charset of the body is not known") from error
-    return known.name
+        raise HTTPError(400, f"the body is no text in {charset.replace('_', '-')}") from error
