@@ -28,6 +28,7 @@ _NOT_THERE = {
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL),
     *(errno.ENXIO, errno.ENODEV, errno.EILSEQ),
 }
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE}
 
 
 class OpenedFile:
@@ -124,8 +125,8 @@ def open_file(path: str | os.PathLike[str], directory: int | None = None) -> Ope
             is a symbolic link.
 
     Raises:
-        HTTPError: 404, there is none; 403, it must not be read.
-        OSError: something else is the matter, such as too many open files.
+        HTTPError: 404, there is none; 403, it must not be read; 503, no more files can be open.
+        OSError: something else is the matter, such as a disk that cannot be read.
     """
     flags = OPEN_FLAGS if directory is None else OPEN_FLAGS | os.O_NOFOLLOW
     return OpenedFile(open_descriptor(path, flags, directory), os.fspath(path))
@@ -142,4 +143,6 @@ def open_descriptor(path: str | os.PathLike[str], flags: int, directory: int | N
     except OSError as error:
         if error.errno in _NOT_THERE:
             raise HTTPError(404) from error
+        if error.errno in _EXHAUSTED:
+            raise HTTPError(503, headers={"Retry-After": "1"}) from error
         raise

@@ -56,9 +56,10 @@ def file_response(
         max_ranges: parts in one response; a request for more gets the whole.
 
     Raises:
-        HTTPError: 404, there is no such regular file; 403, it must not be read; 412 or 416.
+        HTTPError: 404, there is no such regular file; 403, it must not be read; 412 or 416; 503,
+            no more files can be open.
         BadFieldError: a header cannot be sent.
-        OSError: it cannot be opened, for want of descriptors for instance.
+        OSError: it cannot be opened for another reason.
     """
     return respond_with(
         request,

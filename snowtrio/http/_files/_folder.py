@@ -84,7 +84,7 @@ class Folder:
 
         Raises:
             HTTPError: 404, there is none; 403, it must not be read; 405, this is neither a GET nor
-                a HEAD; 412 or 416.
+                a HEAD; 412 or 416; 503, no more files can be open.
         """
         if request.method not in ("GET", "HEAD"):
             raise HTTPError(405, headers={"allow": "GET, HEAD"})
