@@ -11,6 +11,7 @@ from types import NoneType
 
 import trio
 
+from .._errors import LocalProtocolError
 from ..http import HTTPError, Request
 from ..http._server import Exchange, exchange_of
 from ._errors import ClientDisconnectedError
@@ -141,7 +142,7 @@ def _report(error: Exception, scope: Scope, exchange: ASGIExchange) -> None:
     """Log why an application failed; to end because the client has left is no failure."""
     if isinstance(error, ClientDisconnectedError):
         logger.debug("%s: %s", _name(scope), error)
-    elif exchange.told and not exchange.complete:
+    elif exchange.told and not (exchange.complete or isinstance(error, LocalProtocolError)):
         # Frameworks have errors of their own for it.
         logger.info("the application ended without its client: %s", _name(scope), exc_info=error)
     else:
