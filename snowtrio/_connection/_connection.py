@@ -324,12 +324,19 @@ class Connection(
         """
         await self._life.aclose()
 
-    def drop(self) -> None:
+    def drop(self, *, reset: bool = False) -> None:
         """Cut the connection at once; does not wait. What was accepted and not sent is purged.
 
         The peer sees the end of input. One that has to tell a cut from an orderly end needs a
         parting message in its protocol.
+
+        Parameters:
+            reset: have the peer see a reset instead, where the end of input would mean something
+                else to it. It may lose with that what it has not got yet. On TCP; elsewhere there
+                is no such thing.
         """
+        if reset:
+            self._life.transport.reset_on_close()
         self._life.cut(Cause.DROPPED)
 
     @property

@@ -131,6 +131,9 @@ class Transport(ABC):
     async def send_eof(self) -> None:
         """End our direction; only where `can_send_eof`."""
 
+    def reset_on_close(self) -> None:  # noqa: B027 - most streams have no reset
+        """Have the close be seen as a reset and not as the end of input, where there is such."""
+
     async def finish(self) -> None:
         """Say that no more comes, then read and discard until the peer ends too (row B9).
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,9 @@ import trio
 from .._errors import StalledError
 from ._base import Address, Interrupted, Transport
 from ._notifier import Notifier, current_notifier
+
+# A struct linger: on, and no time.
+_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 class SocketTransport(Transport):
@@ -195,6 +200,11 @@ class SocketTransport(Transport):
         """Wake whoever waits with ``ClosedResourceError`` and close."""
         self.close_nowait()
         await trio.lowlevel.checkpoint()
+
+    def reset_on_close(self) -> None:
+        """Have the close send a reset."""
+        with contextlib.suppress(OSError):  # The socket is closed, or knows no resets.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
 
     def close_nowait(self) -> bool:
         """Close as `aclose` does, without a checkpoint."""

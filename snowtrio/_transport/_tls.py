@@ -346,6 +346,10 @@ class TLSTransport(Transport):
             await self._answer()
         await self._below.finish()
 
+    def reset_on_close(self) -> None:
+        """Have the close be seen as a reset."""
+        self._below.reset_on_close()
+
     async def aclose(self) -> None:
         """Send the closing alert where that needs no waiting, or cannot be had without; close.
 

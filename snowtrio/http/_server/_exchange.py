@@ -41,6 +41,7 @@ class Exchange(BodyReader):
         "ending",
         "goodbye",
         "requests",
+        "sending_file",
         "sent",
         "sequence",
         "status",
@@ -68,6 +69,7 @@ class Exchange(BodyReader):
         """Of the response that has begun."""
         self.sent = 0
         """Bytes of its body."""
+        self.sending_file = False
         self.early: RequestHead | None = None
         """A request that came while the one before it was answered."""
 
@@ -155,8 +157,19 @@ class Exchange(BodyReader):
 
     async def _send_file(self, descriptor: int, offset: int, size: int) -> None:
         cast("ServerCoder", self.connection.coder).leave_out(size)
-        await self.connection.send_file(descriptor, offset, size)
+        self.sending_file = True
+        try:
+            await self.connection.send_file(descriptor, offset, size)
+        finally:
+            self.sending_file = False
         self.sent += size
+
+    @property
+    def has_untaken(self) -> bool:
+        """Whether a response is under way of which the client has bytes to take."""
+        if self.head is None or self.upgraded:
+            return False
+        return self.sending_file or self.connection.pending > 0
 
     async def send_head(
         self,
@@ -184,6 +197,8 @@ class Exchange(BodyReader):
             self.expired
             or not head.keep_alive
             or self.requests == self.service.limits.max_requests
+            # What follows may be meant for whom the tunnel would have led to.
+            or head.method == "CONNECT"
             or (not plain and self._must_end(head, body, content_length))
         ):
             self.ending = True
@@ -363,7 +378,13 @@ class Exchange(BodyReader):
         self.ending = True
         with suppress(ConnectionClosedError):  # It has been cut, by a file that became shorter.
             await self.connection.flush()
-        self.connection.drop()
+        self.connection.drop(reset=self.looks_whole)
+
+    @property
+    def looks_whole(self) -> bool:
+        """Whether the response under way would seem to be complete if the connection ended now."""
+        coder = self.connection.coder
+        return isinstance(coder, ServerCoder) and coder.ends_with_output
 
 
 def _announce(head: ResponseHead, content_length: int) -> None:

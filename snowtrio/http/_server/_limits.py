@@ -34,6 +34,8 @@ class HTTPLimits(ServerLimits):
         body_timeout: how long a handler may wait for a body in all, besides what `min_body_rate`
             gives it; 408.
         min_body_rate: bytes a second that a body has to come with once `body_timeout` is used up.
+        min_send_rate: bytes a second that a client has to take of a response, on average over
+            ``stall_timeout``, as long as there are some that the system has no room for; cut.
         keep_alive_timeout: from one request to the next; closed.
     """
 
@@ -48,4 +50,5 @@ class HTTPLimits(ServerLimits):
     head_timeout: float = attrs.field(default=10.0, validator=gt(0))
     body_timeout: float = attrs.field(default=20.0, validator=gt(0))
     min_body_rate: int = attrs.field(default=500, validator=ge(1))
+    min_send_rate: int = attrs.field(default=500, validator=ge(1))
     keep_alive_timeout: float = attrs.field(default=60.0, validator=gt(0))

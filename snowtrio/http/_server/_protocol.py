@@ -14,6 +14,7 @@ from ._exchange import Exchange
 from ._limits import HTTPLimits
 from ._service import Service
 from ._session import serve_requests
+from ._takers import Takers
 from ._watch import Phase, Sight, Watch, interval
 
 
@@ -42,6 +43,8 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
         try:
             await serve_requests(exchange)
         finally:
+            if exchange.looks_whole:
+                connection.drop(reset=True)
             exchange.head = exchange.failure = None
             del self.exchanges[connection]
 
@@ -63,6 +66,7 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
     async def watch(self) -> None:
         """End connections whose clients are too slow; runs until it is cancelled."""
         watch: Watch[HTTPConnection] = Watch()
+        takers: Takers[HTTPConnection] = Takers()
         looked = trio.current_time()
         while True:
             with trio.move_on_after(interval(self.service.limits)):
@@ -72,6 +76,8 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
             late = watch.look(self._sights(), looked - before, self.service.limits)
             for connection, phase in late:
                 self._end(self.exchanges[connection], phase)
+            for connection in takers.look(self._takers(), looked - before, self.service.limits):
+                connection.drop()
 
     def _end(self, exchange: Exchange, phase: Phase) -> None:
         """Have the client told that it is too slow, where it has begun to ask for something."""
@@ -83,6 +89,11 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
         for connection, exchange in self.exchanges.items():
             if not exchange.upgraded:
                 yield connection, _see(exchange, cast("ServerCoder", connection.coder))
+
+    def _takers(self) -> Iterator[tuple[HTTPConnection, int]]:
+        for connection, exchange in self.exchanges.items():
+            if exchange.has_untaken:
+                yield connection, connection.statistics().bytes_sent
 
 
 def _see(exchange: Exchange, coder: ServerCoder) -> Sight:

@@ -87,4 +87,5 @@ def _patience(sight: Sight, limits: HTTPLimits) -> float:
 
 def interval(limits: HTTPLimits) -> float:
     """Return how many seconds to let pass between two looks."""
-    return min(limits.head_timeout, limits.body_timeout, limits.keep_alive_timeout) / LOOKS
+    ours = min(limits.head_timeout, limits.body_timeout, limits.keep_alive_timeout)
+    return min(ours, limits.stall_timeout) / LOOKS

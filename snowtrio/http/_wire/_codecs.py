@@ -68,6 +68,11 @@ class ServerCoder(Codec[ResponseEvent, RequestEvent]):
         """Bytes that have come of the last body."""
         return self._decoder.body_size
 
+    @property
+    def ends_with_output(self) -> bool:
+        """Whether a body is being sent whose end is the connection's: a cut would look like it."""
+        return self._body.ends_with_output
+
     def leave_out(self, size: int) -> None:
         """Note that so many bytes of the body that is being sent do not come by here.
 

@@ -34,6 +34,11 @@ class Body:
         """Whether a message has begun that is not complete."""
         return self._left is not None
 
+    @property
+    def ends_with_output(self) -> bool:
+        """Whether a message is under way that ends with the connection's output."""
+        return self._left is Ends.WITH_OUTPUT
+
     def begin(self, left: int | Ends) -> None:
         """Begin a body of so many bytes, or one that ends in another way."""
         self._left = left
