@@ -163,9 +163,10 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def abuse(session: nox.Session) -> None:
-    """Serve well-behaved clients among abusers; what follows `--` goes to the campaign."""
+    """Serve well-behaved clients among abusers; what follows `--` goes to both campaigns."""
     install_wheel(session, *DEPENDENCIES, *groups("test"))
     session.run("python", "tests/campaign/abuse.py", *session.posargs)
+    session.run("python", "tests/campaign/abuse_http.py", *session.posargs)
 
 
 @nox.session(requires=["wheel"])

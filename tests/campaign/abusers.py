@@ -161,16 +161,21 @@ class Abusers:
     Parameters:
         each: how many of each kind.
         pause: seconds between what each does and its next, on average.
+        abuses: the kinds.
     """
 
     each: int
     pause: float
-    tallies: dict[str, Tally] = attrs.Factory(lambda: {kind: Tally() for kind in ABUSES})
+    abuses: dict[str, Abuse] = attrs.Factory(lambda: ABUSES)
+    tallies: dict[str, Tally] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.tallies = {kind: Tally() for kind in self.abuses}
 
     @property
     def count(self) -> int:
         """How many there are."""
-        return self.each * len(ABUSES)
+        return self.each * len(self.abuses)
 
     @property
     def present(self) -> int:
@@ -180,7 +185,7 @@ class Abusers:
     async def run(self, port: int, tls_port: int) -> None:
         """Run all of them until cancelled."""
         async with trio.open_nursery() as nursery:
-            for kind, abuse in ABUSES.items():
+            for kind, abuse in self.abuses.items():
                 for number in range(self.each):
                     chance = random.Random(f"{kind} {number}")
                     abuser = Abuser(port, tls_port, self.tallies[kind], chance, self.pause)

@@ -16,7 +16,9 @@ from typing import IO
 import attrs
 import trio
 
-LINE_SERVER = Path(__file__).parents[2] / "examples" / "line_server.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LINE_SERVER = EXAMPLES / "line_server.py"
+HTTP_SERVER = EXAMPLES / "http_json_server.py"
 
 START_TIMEOUT = 20.0
 POLL = 0.1
@@ -24,7 +26,7 @@ POLL = 0.1
 
 @attrs.define(eq=False)
 class WatchedServer:
-    """A line server that listens.
+    """A server that listens.
 
     Parameters:
         process: runs it.
@@ -98,9 +100,11 @@ class WatchedServer:
 
 
 @contextlib.asynccontextmanager
-async def watched_server(*arguments: str) -> AsyncIterator[WatchedServer]:
-    """Run a line server for the time of a block; whatever happens, it does not outlive it."""
-    command = [sys.executable, str(LINE_SERVER), "--port", "0", *arguments]
+async def watched_server(
+    *arguments: str, program: Path = LINE_SERVER
+) -> AsyncIterator[WatchedServer]:
+    """Run a server for the time of a block; whatever happens, it does not outlive it."""
+    command = [sys.executable, str(program), "--port", "0", *arguments]
     with tempfile.TemporaryFile() as log:
         process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=log)
         assert process.stdout is not None
