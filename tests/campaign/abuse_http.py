@@ -29,6 +29,8 @@ MEMORY_BODY = 4 * MIB
 MEMORY_EACH = 200 * 1024
 # Kinds of abuser that have the server hold as much as it ever does.
 GREEDY = 4
+# Of a response of this server: what can be read of it in one go.
+_SHORTEST_HEAD = 100
 
 
 @attrs.define
@@ -85,7 +87,7 @@ def _request(body: bytes, chance: random.Random) -> bytes:
 
 
 async def _read_body(stream: trio.abc.Stream) -> bytes:
-    head = b""
+    head = await read_exactly(stream, _SHORTEST_HEAD)
     while not head.endswith(b"\r\n\r\n"):
         byte = await read_exactly(stream, 1)
         if not byte:
@@ -96,9 +98,10 @@ async def _read_body(stream: trio.abc.Stream) -> bytes:
     return await read_exactly(stream, int(head.partition(b"content-length: ")[2].split()[0]))
 
 
-async def run(server: WatchedServer, abusers: Abusers, count: int, rounds: int) -> Figures:
+async def run(
+    server: WatchedServer, abusers: Abusers, figures: Figures, count: int, rounds: int
+) -> None:
     """Go through all of it."""
-    figures = Figures()
     await Client("the first", figures).run(server.port, 3)
     server.look_before()
     async with trio.open_nursery() as everybody:
@@ -118,7 +121,6 @@ async def run(server: WatchedServer, abusers: Abusers, count: int, rounds: int) 
         figures.violations.append(f"the server ended with {server.process.returncode}")
     if "Traceback" in (log := server.read_log()):
         figures.violations.append(f"the server's log has a traceback: {log[-2000:]}")
-    return figures
 
 
 def judge(server: WatchedServer, abusers: Abusers) -> Iterator[str]:
@@ -146,6 +148,7 @@ async def show_progress(server: WatchedServer, figures: Figures, count: int) -> 
             print(
                 f"{seconds:3} s: {connections:5} connections, {count - figures.finished:4}"
                 f" well-behaved still asking, {figures.lines:7,} answers checked,"
+                f" {len(figures.violations)} violations,"
                 f" server {server.memory() / MIB:4.0f} MiB",
                 file=sys.stderr,
                 flush=True,
@@ -177,9 +180,11 @@ async def main(arguments: argparse.Namespace) -> int:
     raise_descriptor_limit(places)
     options = ("--max-connections", str(2 * places))
     async with watched_server(*options, program=HTTP_SERVER) as server:
-        with trio.fail_after(TIME_LIMIT):
-            rounds = max(1, int(arguments.seconds / PAUSE))
-            figures = await run(server, abusers, arguments.well_behaved, rounds)
+        figures, rounds = Figures(), max(1, int(arguments.seconds / PAUSE))
+        with trio.move_on_after(TIME_LIMIT) as scope:
+            await run(server, abusers, figures, arguments.well_behaved, rounds)
+        if scope.cancelled_caught:
+            figures.violations.append(f"not done in {TIME_LIMIT:.0f} seconds")
         for name, value in table(server, abusers, figures):
             print(f"{name:40}{value}")
     for violation in figures.violations[:20]:

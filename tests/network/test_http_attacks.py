@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -183,3 +184,31 @@ async def test_a_byte_now_and_then_holds_no_place(way: str, tmp_path: Path) -> N
             while await peer.stream.receive_some(256 * 1024):
                 await trio.sleep(0.01)
         assert server.statistics().server.pool.ended == {Cause.DROPPED: 1}
+
+
+@pytest.mark.parametrize("earlier", [b"", GET])
+async def test_a_server_that_was_held_up_blames_nobody(earlier: bytes) -> None:
+    """Z4: what a client has sent in time is answered, though a handler has kept us from it."""
+    limits = HTTPLimits(head_timeout=0.5, keep_alive_timeout=0.5, linger_timeout=0.2)
+    waiting: list[Peer] = []
+
+    def handler(asked: Request) -> Response:
+        if asked.target == "/hold-up":
+            for peer in waiting:
+                assert isinstance(peer.stream, trio.SocketStream)
+                os.write(peer.stream.socket.fileno(), GET)
+            time.sleep(0.8)
+        return Response("in time")
+
+    async with (
+        serving_http_on(serve_http, handler, 0, limits=limits) as server,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for _ in range(10):
+            waiting.append(await stack.enter_async_context(connected(server.port, earlier)))
+            if earlier:
+                await waiting[-1].reply()
+        async with connected(server.port, request("GET", "/hold-up")) as peer:
+            assert (await peer.reply()).body == b"in time"
+        for peer in waiting:
+            assert (await peer.reply()).body == b"in time"
