@@ -163,3 +163,16 @@ def test_two_handlers_for_one_route_are_a_mistake() -> None:
     router = make_router("/books/{id}")
     with pytest.raises(ValueError, match=r"GET /books/\{name\} has"):
         router.get("/books/{name}")(partial(named, ""))
+
+
+async def test_what_wraps_a_handler_adds_fields() -> None:
+    """Z5."""
+
+    async def handler(request: Request) -> Response:
+        response = Response("hello", headers={"X-A": "1"})
+        response.add_header("X-B", "2")
+        return response
+
+    async with serving_http(handler) as server:
+        answer = await server.ask()
+    assert (answer.headers["x-a"], answer.headers["x-b"]) == ("1", "2")
