@@ -14,7 +14,7 @@ from ..._codec import Codec
 from ..._connection import Connection
 from ..._supervisor import DrainTimeouts, EnteredOnce, open_plain_nursery
 from .._codings import ACCEPT_ENCODING
-from .._errors import UpgradeRefusedError
+from .._errors import BadFieldError, UpgradeRefusedError
 from .._headers import HeadersToSend, write_field, write_headers
 from ._asking import Field, Outgoing, make_asked
 from ._bodies import NOTHING, BodyToSend, make_body
@@ -59,7 +59,9 @@ class HTTPClient(EnteredOnce):
 
     Parameters:
         headers: sent with every request that has no such field of its own, and instead of what is
-            sent by default: ``Accept``, ``Accept-Encoding``, ``User-Agent``.
+            sent by default: ``Accept``, ``Accept-Encoding``, ``User-Agent``. An ``Authorization``
+            or ``Cookie`` among them goes to every site that is asked, but not to one that another
+            redirects to. Not ``Host``.
         limits: the bounds.
         timeouts: of requests that have none of their own; a number is the total, in seconds.
         retries: which requests are sent again.
@@ -355,4 +357,6 @@ class HTTPClient(EnteredOnce):
 
 def _merge(own: list[Field], defaults: tuple[Field, ...]) -> tuple[Field, ...]:
     names = {name for name, _ in own}
+    if b"host" in names:
+        raise BadFieldError("a client asks many hosts: give a Host to fetch")
     return (*own, *(field for field in defaults if field[0] not in names))
