@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from snowtrio.http import Request, Response, Router
+from snowtrio.http import HeadersToSend, HTTPError, Request, Response, Router
 
 from .http_served import serving_http
 
@@ -165,11 +165,17 @@ def test_two_handlers_for_one_route_are_a_mistake() -> None:
         router.get("/books/{name}")(partial(named, ""))
 
 
-async def test_what_wraps_a_handler_adds_fields() -> None:
-    """Z5."""
+@pytest.mark.parametrize("headers", [{"X-A": "1"}, [("X-A", "1")]])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_wraps_a_handler_adds_fields(headers: HeadersToSend, fails: bool) -> None:
+    """Z5: to a response, and to an error that becomes one."""
 
-    async def handler(request: Request) -> Response:
-        response = Response("hello", headers={"X-A": "1"})
+    def handler(request: Request) -> Response:
+        if fails:
+            error = HTTPError(404, headers=headers)
+            error.add_header("X-B", "2")
+            raise error
+        response = Response("hello", headers=headers)
         response.add_header("X-B", "2")
         return response
 
