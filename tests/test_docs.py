@@ -16,6 +16,7 @@ PAGES = [
     "tutorial/redis.md",
     "how-to/index.md",
     "how-to/http.md",
+    "how-to/http-client.md",
     "how-to/asgi.md",
 ]
 

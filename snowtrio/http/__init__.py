@@ -61,6 +61,7 @@ from ._files import Folder, check_conditions, file_response
 from ._headers import Headers, HeadersToSend
 from ._routing import Router
 from ._server import (
+    Handler,
     HTTPLimits,
     HTTPServer,
     HTTPStatistics,
@@ -96,6 +97,7 @@ __all__ = [
     "HTTPLimits",
     "HTTPServer",
     "HTTPStatistics",
+    "Handler",
     "Headers",
     "HeadersToSend",
     "InvalidURLError",

@@ -83,6 +83,11 @@ class HTTPError(SnowtrioError):
         self.headers = headers
         super().__init__(f"{status} {detail or self.title}")
 
+    def add_header(self, name: str, value: str) -> None:
+        """Add a field to the response, besides those that there are; as `Response.add_header`."""
+        given = self.headers.items() if isinstance(self.headers, Mapping) else self.headers
+        self.headers = [*given, (name, value)]
+
 
 class BodyTooLargeError(HTTPError):
     """A request's body is above ``max_body_size``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,17 +146,30 @@ async def test_responses_in_any_pieces(response: bytes, size: int) -> None:
 async def test_informational_responses_and_trailers() -> None:
     """Row Z7: what comes before the response can be seen, and so can what comes behind."""
     peers = Servers()
-    seen: list[int] = []
+    seen: list[tuple[int, str]] = []
     response = (
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n"
     )
     async with client_of(peers) as client:
         found, _ = await exchange(
-            client, peers, response, on_informational=lambda head: seen.append(head.status)
+            client,
+            peers,
+            response,
+            on_informational=lambda early: seen.append((early.status, early.headers["link"])),
         )
-    assert seen == [103]
+    assert seen == [(103, "x")]
     assert (found.body, found.trailers["x-sum"]) == (b"a", "1")
+
+
+async def test_methods_are_sent_in_upper_case() -> None:
+    """Row Z7: a server would take "get" for a method that it does not know."""
+    peers = Servers()
+    async with client_of(peers) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(partial(client.fetch, URL, method="get"))
+        await connected(peers, 1)
+        assert (await read_request(peers, 0)).startswith(b"GET / HTTP/1.1\r\n")
+        await peers.say(0, OK)
 
 
 async def test_head_has_no_body_and_keeps_its_connection() -> None:

@@ -7,7 +7,8 @@ import json
 import attrs
 import pytest
 
-from snowtrio.http import BadJSONError, Request, Response
+from snowtrio import LocalProtocolError
+from snowtrio.http import BadJSONError, BodyTooLargeError, Request, Response
 
 from .http_served import serving_http
 
@@ -99,3 +100,40 @@ async def test_a_body_that_is_not_called_json_is_taken_only_where_asked_for(
     async with serving_http(repeat) as server:
         answer = await server.ask(method="POST", body=b'{"a": NULL}'.lower(), **headers)
     assert (answer.status, answer.body) == (200, b'{"a":null}')
+
+
+def shelve_at_once(request: Request) -> Response:
+    return Response.json(request.content_json(Book), 201)
+
+
+async def test_plain_functions_read_json_too() -> None:
+    """Z13: by the same rules as those who wait for it."""
+    async with serving_http(shelve_at_once) as server:
+        fits = await server.ask(method="POST", body=BOOK, content_type="application/json")
+        misfits = await server.ask(method="POST", body=b"[]", content_type="application/json")
+        unsaid = await server.ask(method="POST", body=BOOK)
+    assert (fits.status, json.loads(fits.body)) == (201, json.loads(BOOK))
+    assert (misfits.status, unsaid.status) == (422, 415)
+
+
+async def test_content_that_was_not_read_has_no_json() -> None:
+    """Z13: a coroutine function is told to wait for it."""
+    found: list[str] = []
+
+    async def handler(request: Request) -> Response:
+        request.max_body_size = 5
+        with pytest.raises(BodyTooLargeError):
+            request.content_json(any_content_type=True)
+        return Response()
+
+    async def early(request: Request) -> Response:
+        with pytest.raises(LocalProtocolError) as raised:
+            request.content_json(any_content_type=True)
+        found.append(str(raised.value))
+        return Response()
+
+    async with serving_http(handler) as server:
+        assert (await server.ask(method="POST", body=BOOK)).status == 200
+    async with serving_http(early) as server:
+        await server.ask(method="POST", body=b"", content_length="5", expect="100-continue")
+    assert found == ["the body has not been read: await request.json() instead"]

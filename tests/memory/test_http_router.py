@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from snowtrio.http import Request, Response, Router
+from snowtrio.http import HeadersToSend, HTTPError, Request, Response, Router
 
 from .http_served import serving_http
 
@@ -163,3 +163,22 @@ def test_two_handlers_for_one_route_are_a_mistake() -> None:
     router = make_router("/books/{id}")
     with pytest.raises(ValueError, match=r"GET /books/\{name\} has"):
         router.get("/books/{name}")(partial(named, ""))
+
+
+@pytest.mark.parametrize("headers", [{"X-A": "1"}, [("X-A", "1")]])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_wraps_a_handler_adds_fields(headers: HeadersToSend, fails: bool) -> None:
+    """Z5: to a response, and to an error that becomes one."""
+
+    def handler(request: Request) -> Response:
+        if fails:
+            error = HTTPError(404, headers=headers)
+            error.add_header("X-B", "2")
+            raise error
+        response = Response("hello", headers=headers)
+        response.add_header("X-B", "2")
+        return response
+
+    async with serving_http(handler) as server:
+        answer = await server.ask()
+    assert (answer.headers["x-a"], answer.headers["x-b"]) == ("1", "2")

@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from snowtrio.http import (
+    BadFieldError,
     BufferSink,
     ContentCodingError,
     CookieJar,
@@ -92,6 +93,33 @@ async def test_a_redirect_is_followed_on_the_same_connection() -> None:
         assert [each.status for each in response.history] == [302, 302]
         assert [each.url.path for each in response.history] == ["/to", "/to"]
         assert client.statistics().opened == 1
+
+
+async def test_credentials_of_the_client_stay_where_it_asked() -> None:
+    """Z9: whoever redirects does not choose who gets them."""
+    seen: list[tuple[str | None, str | None]] = []
+
+    def elsewhere(request: Request) -> Response:
+        seen.append((request.headers.get("authorization"), request.headers.get("x-all")))
+        return Response()
+
+    headers = {"Authorization": "Bearer secret", "X-All": "1"}
+    async with serving() as base, trio.open_nursery() as nursery:
+        other = await nursery.start(serve_http, elsewhere, 0)
+        url = f"http://127.0.0.1:{other.port}/"
+        async with HTTPClient(headers=headers) as client:
+            await client.fetch(f"{base}/to?url={url}")
+            own = {"Authorization": "Bearer other"}
+            await client.fetch(f"{base}/to?url={url}", headers=own)
+            await client.fetch(url)
+        nursery.cancel_scope.cancel(reason="the test is over")
+    assert seen == [(None, "1"), (None, "1"), ("Bearer secret", "1")]
+
+
+def test_a_client_has_no_host_of_its_own() -> None:
+    """Z7: there would be two."""
+    with pytest.raises(BadFieldError):
+        HTTPClient(headers={"Host": "books.example"})
 
 
 async def test_as_many_redirects_as_allowed() -> None:

@@ -97,7 +97,7 @@ async def test_the_name_in_the_certificate_is_the_servers(
         with pytest.raises(HandshakeError):
             await fetch(
                 f"https://elsewhere.invalid:{port}/",
-                proxy=Proxy(proxy.url),
+                proxy=proxy.url,
                 ssl_context=client_ssl_context,
                 timeout=5,
             )
@@ -158,7 +158,7 @@ async def test_cancelled_at_every_await(
 
         async def scenario(suspension: int) -> bool:
             async with HTTPClient(
-                proxy=Proxy(proxy.url),
+                proxy=proxy.url,
                 ssl_context=client_ssl_context,
                 limits=HTTPClientLimits(max_connections=1),
             ) as client:

@@ -108,6 +108,9 @@ def make_asked(
         method = "POST" if body.given else "GET"
     elif _METHOD.fullmatch(method) is None:
         raise ValueError(f"{method!r} is no method")
+    else:
+        # They are told apart by case, and nobody means another one by "get".
+        method = method.upper()
     fields = write_headers(headers) if headers else []
     if body.content_type is not None and not _has(fields, b"content-type"):
         fields.append(write_field("content-type", body.content_type))

@@ -14,9 +14,8 @@ from ..._codec import Codec
 from ..._connection import Connection
 from ..._supervisor import DrainTimeouts, EnteredOnce, open_plain_nursery
 from .._codings import ACCEPT_ENCODING
-from .._errors import UpgradeRefusedError
+from .._errors import BadFieldError, UpgradeRefusedError
 from .._headers import HeadersToSend, write_field, write_headers
-from .._wire import ResponseHead
 from ._asking import Field, Outgoing, make_asked
 from ._bodies import NOTHING, BodyToSend, make_body
 from ._cookies import CookieJar
@@ -25,7 +24,7 @@ from ._hops import Hops
 from ._limits import HTTPClientLimits, Timeouts, as_timeouts
 from ._pool import ConnectionPool, HTTPClientStatistics
 from ._pouring import Pail
-from ._proxies import ProxyChoice
+from ._proxies import ProxyChoice, as_choice
 from ._reading import Incoming
 from ._redirects import DEFAULT_MAX_REDIRECTS, Redirects
 from ._response import ClientResponse, ResponseStream
@@ -60,7 +59,9 @@ class HTTPClient(EnteredOnce):
 
     Parameters:
         headers: sent with every request that has no such field of its own, and instead of what is
-            sent by default: ``Accept``, ``Accept-Encoding``, ``User-Agent``.
+            sent by default: ``Accept``, ``Accept-Encoding``, ``User-Agent``. An ``Authorization``
+            or ``Cookie`` among them goes to every site that is asked, but not to one that another
+            redirects to. Not ``Host``.
         limits: the bounds.
         timeouts: of requests that have none of their own; a number is the total, in seconds.
         retries: which requests are sent again.
@@ -68,8 +69,8 @@ class HTTPClient(EnteredOnce):
             the system trusts; names are checked.
         endpoint: where to connect, rather than to the host and port of the URL: a
             `snowtrio.UnixEndpoint`, say; or a function that is given an ``Origin`` and returns one.
-        proxy: what requests go through: a `Proxy`, `EnvironmentProxies`, or a function that is
-            given an ``Origin`` and returns a `Proxy`, None for none.
+        proxy: what requests go through: the URL of a proxy, a `Proxy`, `EnvironmentProxies`, or a
+            function that is given an ``Origin`` and returns a `Proxy`, None for none.
         cookies: keeps those that servers set, and sends them back; by default there are none. With
             a jar a redirect may lead back to where it came from.
     """
@@ -83,15 +84,16 @@ class HTTPClient(EnteredOnce):
         retries: RetryPolicy | None = None,
         ssl_context: ssl.SSLContext | None = None,
         endpoint: Where | None = None,
-        proxy: ProxyChoice | None = None,
+        proxy: str | URL | ProxyChoice | None = None,
         cookies: CookieJar | None = None,
     ) -> None:
         self._limits = limits if limits is not None else HTTPClientLimits()
         self._timeouts = as_timeouts(timeouts, Timeouts())
         self._defaults = _merge(write_headers(headers), _DEFAULTS)
-        self._ways = Ways(self._limits, ssl_context, endpoint, proxy)
+        choice = as_choice(proxy)
+        self._ways = Ways(self._limits, ssl_context, endpoint, choice)
         self._pool = ConnectionPool(self._limits, self._ways.find)
-        self._hops = Hops(cookies, proxy)
+        self._hops = Hops(cookies, choice)
         policy = retries if retries is not None else RetryPolicy()
         self._fetching = Fetching(self._pool, self._limits, policy, self._hops)
 
@@ -124,7 +126,7 @@ class HTTPClient(EnteredOnce):
         content_length: int | None = None,
         expect_continue: bool = False,
         decode: bool = True,
-        on_informational: Callable[[ResponseHead], object] | None = None,
+        on_informational: Callable[[ClientResponse], object] | None = None,
     ) -> ClientResponse:
         """Return the response to a request, with its whole body.
 
@@ -133,7 +135,7 @@ class HTTPClient(EnteredOnce):
 
         Parameters:
             url: of http or https; text is percent-encoded where it has to be.
-            method: by default GET, or POST where there is a body.
+            method: in any case; by default GET, or POST where there is a body.
             headers: fields of the request; those that the client adds otherwise give way.
             body: what to send: see `BodyToSend`.
             json: a value whose JSON is sent.
@@ -147,8 +149,8 @@ class HTTPClient(EnteredOnce):
                 chunks otherwise.
             expect_continue: wait for the server to agree, a second at most, before the body.
             decode: undo ``Content-Encoding``.
-            on_informational: called with each head of a status below 200 that comes before the
-                response.
+            on_informational: called with each response of a status below 200 that comes before
+                the response.
 
         Raises:
             InvalidURLError: no request can be made of the URL. Nothing was sent.
@@ -212,7 +214,7 @@ class HTTPClient(EnteredOnce):
         content_length: int | None = None,
         expect_continue: bool = False,
         decode: bool = True,
-        on_informational: Callable[[ResponseHead], object] | None = None,
+        on_informational: Callable[[ClientResponse], object] | None = None,
     ) -> AsyncGenerator[ResponseStream, None]:
         """Give a response whose body comes as it is read.
 
@@ -307,16 +309,21 @@ class HTTPClient(EnteredOnce):
         json: Any,
         content_length: int | None,
         expect_continue: bool,
-        on_informational: Callable[[ResponseHead], object] | None = None,
+        on_informational: Callable[[ClientResponse], object] | None = None,
     ) -> Outgoing:
         content = make_body(body, json, content_length)
-        return Outgoing(
+        request = Outgoing(
             asked=make_asked(method, locate(url), headers, content),
             body=content,
             defaults=self._defaults,
             expect_continue=expect_continue,
-            on_informational=on_informational,
         )
+        if on_informational is not None:
+            # Redirects change where it goes, so the URL is looked at late.
+            request.on_informational = lambda head: on_informational(
+                ClientResponse(head, request.asked.destination.url)
+            )
+        return request
 
     def _redirects(self, max_redirects: int) -> Redirects:
         return Redirects(max_redirects, allow_return=self._hops.cookies is not None)
@@ -350,4 +357,6 @@ class HTTPClient(EnteredOnce):
 
 def _merge(own: list[Field], defaults: tuple[Field, ...]) -> tuple[Field, ...]:
     names = {name for name, _ in own}
+    if b"host" in names:
+        raise BadFieldError("a client asks many hosts: give a Host to fetch")
     return (*own, *(field for field in defaults if field[0] not in names))

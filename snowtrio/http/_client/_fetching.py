@@ -13,7 +13,7 @@ from ._exchange import Exchange
 from ._hops import Hops
 from ._limits import HTTPClientLimits
 from ._pool import ConnectionPool
-from ._redirects import Redirects
+from ._redirects import Redirects, for_any_origin
 from ._response import ClientResponse
 from ._retrying import RetryPolicy
 from ._timing import Phase, Stopwatch
@@ -68,6 +68,9 @@ class Fetching:
                 raise
             exchange.finish()
             history += (ClientResponse(head, request.asked.destination.url),)
+            if asked.destination.origin != request.asked.destination.origin:
+                # The client's own credentials are not for whoever redirects to choose.
+                request.defaults = tuple(for_any_origin(request.defaults))
             request.asked = asked
             if not asked.has_body:
                 request.body = RequestBody()

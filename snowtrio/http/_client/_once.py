@@ -32,7 +32,7 @@ async def fetch(
     sink: Sink | trio.abc.SendStream | None = None,
     ssl_context: ssl.SSLContext | None = None,
     endpoint: Where | None = None,
-    proxy: ProxyChoice | None = None,
+    proxy: str | URL | ProxyChoice | None = None,
 ) -> ClientResponse:
     """Return the response to one request, on a connection of its own.
 
@@ -44,7 +44,7 @@ async def fetch(
 
     Parameters:
         url: as for `HTTPClient.fetch`, like all that follow but the last three.
-        method: by default GET, or POST where there is a body.
+        method: in any case; by default GET, or POST where there is a body.
         headers: fields of the request.
         body: what to send.
         json: a value whose JSON is sent.

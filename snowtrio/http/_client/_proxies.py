@@ -113,6 +113,11 @@ def _read_environment() -> dict[str, Proxy]:
 _SCHEMES = ("http", "https", "all")
 
 
+def as_choice(given: str | URL | ProxyChoice | None) -> ProxyChoice | None:
+    """Return how proxies are chosen, for what a client was given; raises as `Proxy`."""
+    return Proxy(given) if isinstance(given, str | URL) else given
+
+
 def choose_proxy(choice: ProxyChoice | None, origin: Origin) -> Proxy | None:
     """Return the proxy that a request for an origin goes through, None for none."""
     if choice is None or isinstance(choice, Proxy):

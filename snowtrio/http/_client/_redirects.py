@@ -7,6 +7,7 @@ they leave one.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import quote_from_bytes
 
 import attrs
@@ -147,15 +148,17 @@ def _change(asked: Asked, status: int, destination: Destination) -> Asked:
     to_get = (status == 303 and asked.method not in ("GET", "HEAD")) or (
         status in (301, 302) and asked.method == "POST"
     )
-    fields = [
-        field
-        for field in asked.fields
-        if not (to_get and _names_a_body(field[0]))
-        and not (field[0] in _FOR_ONE_ORIGIN and destination.origin != asked.destination.origin)
-    ]
+    fields = [field for field in asked.fields if not (to_get and _names_a_body(field[0]))]
+    if destination.origin != asked.destination.origin:
+        fields = for_any_origin(fields)
     if not to_get:
         return attrs.evolve(asked, destination=destination, fields=fields)
     return Asked(method="GET", destination=destination, fields=fields)
+
+
+def for_any_origin(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return those fields that a server may see to which another one has led."""
+    return [field for field in fields if field[0] not in _FOR_ONE_ORIGIN]
 
 
 def _names_a_body(name: bytes) -> bool:

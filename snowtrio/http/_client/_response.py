@@ -19,17 +19,18 @@ KindT = TypeVar("KindT")
 
 
 class ResponseHeader:
-    """What the head of a response says.
-
-    Parameters:
-        head: as it came.
-        url: what was asked, after all redirects.
-        history: the responses that redirected, in order.
-    """
+    """What the head of a response says."""
 
     __slots__ = ("_fields", "_headers", "_url", "history", "http_version", "method", "status")
 
     def __init__(self, head: ResponseHead, url: URL, history: tuple[ClientResponse, ...]) -> None:
+        """Begin with a head that came.
+
+        Parameters:
+            head: as it came.
+            url: what was asked, after all redirects.
+            history: the responses that redirected, in order.
+        """
         self.status = head.status
         """200 to 999."""
         self.method = head.method
@@ -79,15 +80,7 @@ class ResponseHeader:
 
 
 class ClientResponse(ResponseHeader):
-    """A response, whole: what `HTTPClient.fetch` returns.
-
-    Parameters:
-        head: as it came.
-        url: what was asked.
-        history: the responses that redirected.
-        body: all of it, decoded.
-        trailers: fields behind the body.
-    """
+    """A response, whole: what `HTTPClient.fetch` returns."""
 
     __slots__ = ("_trailers", "body")
 
@@ -99,6 +92,15 @@ class ClientResponse(ResponseHeader):
         body: bytes = b"",
         trailers: Fields = (),
     ) -> None:
+        """Begin with what came.
+
+        Parameters:
+            head: as it came.
+            url: what was asked.
+            history: the responses that redirected.
+            body: all of it, decoded.
+            trailers: fields behind the body.
+        """
         super().__init__(head, url, history)
         self.body = body
         """The bytes of the body; empty where a sink has taken them."""
@@ -142,13 +144,6 @@ class ResponseStream(ResponseHeader):
     """A response whose body comes as it is read: ``async for piece in response``.
 
     What `HTTPClient.stream` gives. While nobody asks for more, the server is not read.
-
-    Parameters:
-        head: as it came.
-        url: what was asked.
-        history: the responses that redirected.
-        pieces: gives the body.
-        timeout: seconds to wait for a piece.
     """
 
     __slots__ = ("_pieces", "_timeout")
@@ -161,6 +156,15 @@ class ResponseStream(ResponseHeader):
         pieces: Incoming,
         timeout: float | None,
     ) -> None:
+        """Begin with what came.
+
+        Parameters:
+            head: as it came.
+            url: what was asked.
+            history: the responses that redirected.
+            pieces: gives the body.
+            timeout: seconds to wait for a piece.
+        """
         super().__init__(head, url, history)
         self._pieces = pieces
         self._timeout = timeout

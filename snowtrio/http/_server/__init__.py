@@ -14,6 +14,7 @@ from ._limits import HTTPLimits
 from ._request import Request, exchange_of
 from ._response import Response
 from ._serve import serve_http, serve_http_listeners, serve_http_unix
+from ._service import Handler
 from ._statistics import HTTPStatistics
 from ._writer import ResponseWriter
 
@@ -23,6 +24,7 @@ __all__ = [
     "HTTPLimits",
     "HTTPServer",
     "HTTPStatistics",
+    "Handler",
     "Plan",
     "Request",
     "Response",

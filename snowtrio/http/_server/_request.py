@@ -15,6 +15,7 @@ from ..._errors import LocalProtocolError
 from ..._transport import Address
 from .._headers import Headers, HeadersToSend, read_headers, write_headers
 from .._wire import RequestHead
+from ._body_pieces import BodyPieces
 from ._exchange import Exchange, Goodbye
 from ._json_body import check_json_type, read_json_body
 from ._response import check_status
@@ -31,15 +32,17 @@ class Request:
     """What a client asks; a handler gets one and returns a `Response`.
 
     It belongs to its handler, and only until that returns.
-
-    Parameters:
-        exchange: reads its body and sends its response.
-        head: what came.
     """
 
     # No slots: one is made for each request, and Python makes objects without them faster.
 
     def __init__(self, exchange: Exchange, head: RequestHead) -> None:
+        """Begin with a head that came.
+
+        Parameters:
+            exchange: reads its body and sends its response.
+            head: what came.
+        """
         self._exchange = exchange
         self._head = head
         self._headers: Headers | None = None
@@ -217,6 +220,35 @@ class Request:
             check_json_type(self._head.fields)
         return read_json_body(await self.body(), kind)
 
+    @overload
+    def content_json(self, *, any_content_type: bool = False) -> Any: ...
+
+    @overload
+    def content_json(self, kind: type[ValueT], *, any_content_type: bool = False) -> ValueT: ...
+
+    @overload
+    def content_json(self, kind: Any, *, any_content_type: bool = False) -> Any: ...
+
+    def content_json(self, kind: Any = Any, *, any_content_type: bool = False) -> Any:
+        """Return the JSON of `content`: for plain functions, which cannot await `json`.
+
+        Parameters:
+            kind: as of `json`.
+            any_content_type: likewise.
+
+        Raises:
+            LocalProtocolError: the body has not been read, as in a coroutine function that has not
+                awaited `body`.
+            BadJSONError: as `json`, and so are the others.
+        """
+        if not any_content_type:
+            check_json_type(self._head.fields)
+        if self.content is None:
+            raise LocalProtocolError("the body has not been read: await request.json() instead")
+        if self._way is None and self.content:
+            self._live().check_size(len(self.content))
+        return read_json_body(self.content, kind)
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it comes, once; raises as `body`.
 
@@ -230,9 +262,9 @@ class Request:
             self._way = "pieces"
             if self.content:
                 exchange.check_size(len(self.content))
-        return _Pieces(self)
+        return BodyPieces(self.content, self._next_piece)
 
-    async def next_piece(self) -> bytes | None:
+    async def _next_piece(self) -> bytes | None:
         """Return the next piece of a body that did not come whole, None at its end."""
         return await self._live().receive_piece()
 
@@ -328,26 +360,6 @@ class Request:
             HTTPError: 503 where the server drains.
         """
         return await self._live().upgrade(protocol, codec, headers, goodbye)
-
-
-class _Pieces(AsyncIterator[bytes]):
-    """Not an async generator: one that is left in the middle would have to be closed."""
-
-    __slots__ = ("_begun", "_request")
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._begun = False
-
-    async def __anext__(self) -> bytes:
-        request = self._request
-        if request.content is None:
-            piece = await request.next_piece()
-        else:
-            piece, self._begun = None if self._begun else request.content, True
-        if not piece:
-            raise StopAsyncIteration
-        return piece
 
 
 exchange_of: Callable[[Request], Exchange] = attrgetter("_exchange")

@@ -16,7 +16,7 @@ class Response:
 
     ::
 
-        Response("hello\\n")
+        Response("hello\n")
         Response(b"...", content_type="image/png")
         Response.json({"answer": 42}, status=201)
         Response(lines())                       # an async iterator: sent as it is made
@@ -35,7 +35,8 @@ class Response:
         trailers: fields to send behind an async iterator's items.
 
     Raises:
-        BadFieldError: a header cannot be sent.
+        BadFieldError: a header is not in Latin-1. What has a line break or another control
+            character in it is found out when it is sent, and answered with 500.
         ValueError: the status is none.
         TypeError: the body is none of these.
     """
@@ -51,9 +52,13 @@ class Response:
         trailers: HeadersToSend = (),
     ) -> None:
         self.status = status if status == 200 else check_status(status)
+        """As given."""
         self.content_length = content_length
+        """As given."""
         self.trailers = trailers
+        """As given."""
         self.fields = write_headers(headers) if headers else []
+        """Its fields so far, as they go out: names in lower case; see `add_header`."""
         if isinstance(body, bytes):
             self.body: bytes | AsyncIterable[bytes | str] = body
             if body:
@@ -84,6 +89,14 @@ class Response:
         response.body = write_json(value)
         response._add_type("application/json")
         return response
+
+    def add_header(self, name: str, value: str) -> None:
+        """Add a field, besides those that there are: what wraps a handler does this.
+
+        Raises:
+            BadFieldError: it is not text that a field can hold.
+        """
+        self.fields.append(write_field(name, value))
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"

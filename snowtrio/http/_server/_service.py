@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 # What a request's id may be that comes from outside: it stands in log lines.
 _ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
-Handler: TypeAlias = "Callable[[Request], Awaitable[Response | None] | Response | None]"
+Handler: TypeAlias = Callable[["Request"], "Awaitable[Response | None] | Response | None"]
+"""What answers requests: a coroutine function or a plain one, or an object that is called like one;
+see `HTTPServer`."""
 
 
 class Service:

@@ -9,16 +9,17 @@ from ._exchange import Exchange
 
 
 class ResponseWriter:
-    """Sends the body of a response that has begun: made by `Request.start_response`.
-
-    Parameters:
-        exchange: whose response it is.
-        head: of the request that is answered.
-    """
+    """Sends the body of a response that has begun: made by `Request.start_response`."""
 
     __slots__ = ("_exchange", "_head")
 
     def __init__(self, exchange: Exchange, head: RequestHead) -> None:
+        """Begin behind a head that was sent.
+
+        Parameters:
+            exchange: whose response it is.
+            head: of the request that is answered.
+        """
         self._exchange = exchange
         self._head = head
 

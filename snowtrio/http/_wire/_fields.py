@@ -37,7 +37,9 @@ def _write_line(field: tuple[bytes, bytes]) -> bytes:
     if name.lower() in _FRAMING:
         raise BadFieldError(f"{name.decode()} is decided by the body, not by a field")
     if len(value.translate(None, _CONTROLS)) != len(value):
-        raise BadFieldError("a field's value has a line break or another control character in it")
+        raise BadFieldError(
+            f"the value of {name.decode()} has a line break or another control character in it"
+        )
     return b"%b: %b\r\n" % field
 
 
