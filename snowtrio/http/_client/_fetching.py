@@ -13,7 +13,7 @@ from ._exchange import Exchange
 from ._hops import Hops
 from ._limits import HTTPClientLimits
 from ._pool import ConnectionPool
-from ._redirects import Redirects
+from ._redirects import Redirects, without_secrets
 from ._response import ClientResponse
 from ._retrying import RetryPolicy
 from ._timing import Phase, Stopwatch
@@ -68,6 +68,8 @@ class Fetching:
                 raise
             exchange.finish()
             history += (ClientResponse(head, request.asked.destination.url),)
+            if asked.destination.origin != request.asked.destination.origin:
+                request.defaults = tuple(without_secrets(request.defaults))
             request.asked = asked
             if not asked.has_body:
                 request.body = RequestBody()

@@ -158,5 +158,10 @@ def _change(asked: Asked, status: int, destination: Destination) -> Asked:
     return Asked(method="GET", destination=destination, fields=fields)
 
 
+def without_secrets(fields: Fields) -> Fields:
+    """Return the fields that any origin may see."""
+    return [field for field in fields if field[0] not in _FOR_ONE_ORIGIN]
+
+
 def _names_a_body(name: bytes) -> bool:
     return name.startswith(b"content-") or name in _OF_A_BODY
