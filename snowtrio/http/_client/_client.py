@@ -60,7 +60,9 @@ class HTTPClient(EnteredOnce):
 
     Parameters:
         headers: sent with every request that has no such field of its own, and instead of what is
-            sent by default: ``Accept``, ``Accept-Encoding``, ``User-Agent``.
+            sent by default: ``Accept``, ``Accept-Encoding``, ``User-Agent``. Credentials, cookies
+            and a host among them go to whatever is asked for, but follow no redirect to another
+            origin.
         limits: the bounds.
         timeouts: of requests that have none of their own; a number is the total, in seconds.
         retries: which requests are sent again.
@@ -350,4 +352,6 @@ class HTTPClient(EnteredOnce):
 
 def _merge(own: list[Field], defaults: tuple[Field, ...]) -> tuple[Field, ...]:
     names = {name for name, _ in own}
+    # A host stands first, where it is looked for.
+    own.sort(key=lambda field: field[0] != b"host")
     return (*own, *(field for field in defaults if field[0] not in names))
