@@ -187,7 +187,9 @@ class ResponseStream(ResponseHeader):
             NoResponseError: the connection ended in the middle of the body.
             BadResponseError: the server broke the protocol.
             ContentCodingError: the body is not what its coding says.
+            RuntimeError: the block that gave the response has been left.
         """
+        self._pieces.check()
         if self._timeout is None:
             return await self._pieces.receive()
         with trio.move_on_after(self._timeout):
@@ -206,6 +208,7 @@ class ResponseStream(ResponseHeader):
             ResponseTooLargeError: it is larger.
             FetchError: as `receive`.
         """
+        self._pieces.check()
         return await self._pieces.read(self.receive, max_size)
 
 
@@ -214,13 +217,15 @@ def _charset(fields: Fields) -> str:
         if name == b"content-type":
             message = Message()
             message["content-type"] = value.decode("latin-1")
-            charset = message.get_content_charset()
-            return charset or "utf-8"
+            try:
+                return message.get_content_charset() or "utf-8"
+            except (TypeError, ValueError, LookupError):  # What contradicts itself.
+                return "utf-8"
     return "utf-8"
 
 
 def _decode(body: bytes, encoding: str) -> str:
     try:
         return body.decode(encoding, "replace")
-    except LookupError:
+    except (LookupError, UnicodeError):  # There are codecs that replace nothing.
         return body.decode("utf-8", "replace")
