@@ -359,4 +359,6 @@ def _merge(own: list[Field], defaults: tuple[Field, ...]) -> tuple[Field, ...]:
     names = {name for name, _ in own}
     if b"host" in names:
         raise BadFieldError("a client asks many hosts: give a Host to fetch")
+    # A host stands first, where it is looked for.
+    own.sort(key=lambda field: field[0] != b"host")
     return (*own, *(field for field in defaults if field[0] not in names))
