@@ -31,7 +31,7 @@ from ._redirects import DEFAULT_MAX_REDIRECTS, Redirects
 from ._response import ClientResponse, ResponseStream
 from ._retrying import RetryPolicy
 from ._sinks import Sink, as_sink
-from ._timing import Stopwatch
+from ._timing import Stopwatch, Timekeeper
 from ._urls import locate
 from ._ways import Ways, Where
 
@@ -91,6 +91,7 @@ class HTTPClient(EnteredOnce):
         self._defaults = _merge(write_headers(headers), _DEFAULTS)
         self._ways = Ways(self._limits, ssl_context, endpoint, proxy)
         self._pool = ConnectionPool(self._limits, self._ways.find)
+        self._keeper = Timekeeper()
         self._hops = Hops(cookies, proxy)
         policy = retries if retries is not None else RetryPolicy()
         self._fetching = Fetching(self._pool, self._limits, policy, self._hops)
@@ -100,6 +101,7 @@ class HTTPClient(EnteredOnce):
         async with open_plain_nursery() as nursery:
             self._pool.nursery = nursery
             nursery.start_soon(self._pool.watch_idle)
+            nursery.start_soon(self._keeper.run)
             try:
                 yield
                 await self.aclose()
@@ -168,17 +170,18 @@ class HTTPClient(EnteredOnce):
         request = self._make_request(
             url, method, headers, body, json, content_length, expect_continue, on_informational
         )
-        watch = Stopwatch(as_timeouts(timeout, self._timeouts))
         redirects = self._redirects(max_redirects)
         pail = Pail(as_sink(sink) if sink is not None else None, max_body_size, decode)
-        with watch.scope:
+        watch = self._keeper.start(as_timeouts(timeout, self._timeouts))
+        try:
             if not request.streams:
                 return await self._fetch(request, redirects, watch, None, pail)
             async with open_plain_nursery() as nursery:
                 response = await self._fetch(request, redirects, watch, nursery, pail)
                 nursery.cancel_scope.cancel(reason="the response is complete")
             return response
-        raise watch.give_up()
+        finally:
+            watch.stop()
 
     async def _fetch(
         self,
@@ -233,13 +236,12 @@ class HTTPClient(EnteredOnce):
             url, method, headers, body, json, content_length, expect_continue, on_informational
         )
         async with open_plain_nursery() as nursery:
-            watch = Stopwatch(as_timeouts(timeout, self._timeouts))
-            found = None
-            with watch.scope:
-                redirects = self._redirects(max_redirects)
+            redirects = self._redirects(max_redirects)
+            watch = self._keeper.start(as_timeouts(timeout, self._timeouts))
+            try:
                 found = await self._fetching.follow(request, redirects, watch, nursery)
-            if found is None:
-                raise watch.give_up()
+            finally:
+                watch.stop()
             exchange, head, history = found
             try:
                 incoming = Incoming(exchange, head, self._limits.max_body_size, decode=decode)
@@ -281,13 +283,11 @@ class HTTPClient(EnteredOnce):
             url, "GET", headers, None, NOTHING, None, expect_continue=False
         )
         request.ask_upgrade(protocol)
-        watch = Stopwatch(as_timeouts(timeout, self._timeouts))
-        found = None
-        with watch.scope:
-            found = await self._fetching.follow(request, Redirects(0), watch, None)
-        if found is None:
-            raise watch.give_up()
-        exchange, head, _ = found
+        watch = self._keeper.start(as_timeouts(timeout, self._timeouts))
+        try:
+            exchange, head, _ = await self._fetching.follow(request, Redirects(0), watch, None)
+        finally:
+            watch.stop()
         try:
             if head.status != 101:
                 response = ClientResponse(head, request.asked.destination.url)

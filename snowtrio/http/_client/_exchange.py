@@ -14,7 +14,7 @@ from ..._errors import (
     ConnectionLostError,
     IncompleteFrameError,
 )
-from .._errors import BadMessageError, BadResponseError, NoResponseError
+from .._errors import BadMessageError, BadResponseError, FetchError, NoResponseError
 from .._wire import EndOfMessage, Fields, ResponseEvent, ResponseHead
 from ._asking import Outgoing
 from ._limits import HTTPClientLimits
@@ -99,11 +99,12 @@ class Exchange:
 
         Raises:
             NoResponseError: the connection is broken.
+            FetchTimeoutError: it took too long.
             LocalProtocolError: the request cannot be written; nothing of it was sent.
         """
         request, watch = self._request, self._watch
         head = request.head()
-        watch.enter(Phase.RESPONSE, watch.timeouts.response)
+        watch.enter(Phase.RESPONSE, watch.timeouts.response, self._connection.drop)
         try:
             await self._connection.send(head)
         except (ConnectionLostError, ConnectionClosedError) as error:
@@ -144,6 +145,7 @@ class Exchange:
 
         Raises:
             NoResponseError: the connection ended before.
+            FetchTimeoutError: it took too long.
             BadResponseError: what came is no response.
         """
         while True:
@@ -193,7 +195,9 @@ class Exchange:
         except (ConnectionLostError, ConnectionClosedError) as error:
             raise self._no_response(f"the connection ended: {error}") from error
 
-    def _no_response(self, what: str) -> NoResponseError:
+    def _no_response(self, what: str) -> FetchError:
+        if self._watch.late:
+            return self._watch.give_up()
         doubt = self.sent
         if not doubt:
             what += "; nothing of the request was sent"
