@@ -21,6 +21,7 @@ from snowtrio.http import (
     ResponseStatusError,
     ResponseTooLargeError,
 )
+from snowtrio.http._codings import ACCEPT_ENCODING
 
 from .http_client_peers import (
     OK,
@@ -145,17 +146,39 @@ async def test_responses_in_any_pieces(response: bytes, size: int) -> None:
 async def test_informational_responses_and_trailers() -> None:
     """Row Z7: what comes before the response can be seen, and so can what comes behind."""
     peers = Servers()
-    seen: list[int] = []
+    seen: list[tuple[int, str]] = []
     response = (
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n"
     )
     async with client_of(peers) as client:
         found, _ = await exchange(
-            client, peers, response, on_informational=lambda head: seen.append(head.status)
+            client,
+            peers,
+            response,
+            on_informational=lambda status, headers: seen.append((status, headers["LINK"])),
         )
-    assert seen == [103]
+    assert seen == [(103, "x")]
     assert (found.body, found.trailers["x-sum"]) == (b"a", "1")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Range": "bytes=0-3"}, b"identity"),
+        ({"Range": "bytes=0-3", "Accept-Encoding": "gzip"}, b"gzip"),
+        ({}, ACCEPT_ENCODING.encode()),
+    ],
+)
+async def test_part_of_a_body_is_asked_for_as_it_is(
+    headers: dict[str, str], expected: bytes
+) -> None:
+    """Row Z10: servers that compress as they send would ignore a range."""
+    peers = Servers()
+    async with client_of(peers) as client:
+        _, request = await exchange(client, peers, headers=headers)
+    fields = [line for line in request.split(b"\r\n") if line.startswith(b"accept-encoding")]
+    assert fields == [b"accept-encoding: " + expected]
 
 
 async def test_head_has_no_body_and_keeps_its_connection() -> None:

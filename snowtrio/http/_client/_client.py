@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -13,11 +13,9 @@ from yarl import URL
 from ..._codec import Codec
 from ..._connection import Connection
 from ..._supervisor import DrainTimeouts, EnteredOnce, open_plain_nursery
-from .._codings import ACCEPT_ENCODING
 from .._errors import UpgradeRefusedError
-from .._headers import HeadersToSend, write_field, write_headers
-from .._wire import ResponseHead
-from ._asking import Field, Outgoing, make_asked
+from .._headers import HeadersToSend
+from ._asking import Informed, Outgoing, make_asked, merge_defaults
 from ._bodies import NOTHING, BodyToSend, make_body
 from ._cookies import CookieJar
 from ._fetching import Fetching
@@ -37,12 +35,6 @@ from ._ways import Ways, Where
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT")
-
-_DEFAULTS: tuple[Field, ...] = (
-    (b"accept", b"*/*"),
-    write_field("accept-encoding", ACCEPT_ENCODING),
-    (b"user-agent", b"snowtrio"),
-)
 
 
 class HTTPClient(EnteredOnce):
@@ -88,7 +80,7 @@ class HTTPClient(EnteredOnce):
     ) -> None:
         self._limits = limits if limits is not None else HTTPClientLimits()
         self._timeouts = as_timeouts(timeouts, Timeouts())
-        self._defaults = _merge(write_headers(headers), _DEFAULTS)
+        self._defaults = merge_defaults(headers)
         self._ways = Ways(self._limits, ssl_context, endpoint, proxy)
         self._pool = ConnectionPool(self._limits, self._ways.find)
         self._keeper = Timekeeper()
@@ -126,7 +118,7 @@ class HTTPClient(EnteredOnce):
         content_length: int | None = None,
         expect_continue: bool = False,
         decode: bool = True,
-        on_informational: Callable[[ResponseHead], object] | None = None,
+        on_informational: Informed | None = None,
     ) -> ClientResponse:
         """Return the response to a request, with its whole body.
 
@@ -149,8 +141,8 @@ class HTTPClient(EnteredOnce):
                 chunks otherwise.
             expect_continue: wait for the server to agree, a second at most, before the body.
             decode: undo ``Content-Encoding``.
-            on_informational: called with each head of a status below 200 that comes before the
-                response.
+            on_informational: called with status and headers of each response below 200 that comes
+                before the one that counts.
 
         Raises:
             InvalidURLError: no request can be made of the URL. Nothing was sent.
@@ -167,8 +159,13 @@ class HTTPClient(EnteredOnce):
             ContentCodingError: the body is not what its coding says.
             Exception: whatever `sink` raises, such as `SinkOverflowError`.
         """
-        request = self._make_request(
-            url, method, headers, body, json, content_length, expect_continue, on_informational
+        content = make_body(body, json, content_length)
+        request = Outgoing(
+            asked=make_asked(method, locate(url), headers, content),
+            body=content,
+            defaults=self._defaults,
+            expect_continue=expect_continue,
+            on_informational=on_informational,
         )
         redirects = self._redirects(max_redirects)
         pail = Pail(as_sink(sink) if sink is not None else None, max_body_size, decode)
@@ -215,7 +212,7 @@ class HTTPClient(EnteredOnce):
         content_length: int | None = None,
         expect_continue: bool = False,
         decode: bool = True,
-        on_informational: Callable[[ResponseHead], object] | None = None,
+        on_informational: Informed | None = None,
     ) -> AsyncGenerator[ResponseStream, None]:
         """Give a response whose body comes as it is read.
 
@@ -232,8 +229,13 @@ class HTTPClient(EnteredOnce):
         Parameters and errors are those of `fetch`. The total of `timeout` is up to the response's
         head; every piece of the body has its own.
         """
-        request = self._make_request(
-            url, method, headers, body, json, content_length, expect_continue, on_informational
+        content = make_body(body, json, content_length)
+        request = Outgoing(
+            asked=make_asked(method, locate(url), headers, content),
+            body=content,
+            defaults=self._defaults,
+            expect_continue=expect_continue,
+            on_informational=on_informational,
         )
         async with open_plain_nursery() as nursery:
             redirects = self._redirects(max_redirects)
@@ -279,9 +281,9 @@ class HTTPClient(EnteredOnce):
             UpgradeRefusedError: the server answered with another status; the error has the head.
             FetchError: as `fetch`, and what else that raises.
         """
-        request = self._make_request(
-            url, "GET", headers, None, NOTHING, None, expect_continue=False
-        )
+        content = make_body(None, NOTHING, None)
+        asked = make_asked("GET", locate(url), headers, content)
+        request = Outgoing(asked=asked, body=content, defaults=self._defaults)
         request.ask_upgrade(protocol)
         watch = self._keeper.start(as_timeouts(timeout, self._timeouts))
         try:
@@ -297,26 +299,6 @@ class HTTPClient(EnteredOnce):
             await connection.aclose()
         finally:
             exchange.finish()
-
-    def _make_request(
-        self,
-        url: str | URL,
-        method: str | None,
-        headers: HeadersToSend,
-        body: BodyToSend | None,
-        json: Any,
-        content_length: int | None,
-        expect_continue: bool,
-        on_informational: Callable[[ResponseHead], object] | None = None,
-    ) -> Outgoing:
-        content = make_body(body, json, content_length)
-        return Outgoing(
-            asked=make_asked(method, locate(url), headers, content),
-            body=content,
-            defaults=self._defaults,
-            expect_continue=expect_continue,
-            on_informational=on_informational,
-        )
 
     def _redirects(self, max_redirects: int) -> Redirects:
         return Redirects(max_redirects, allow_return=self._hops.cookies is not None)
@@ -346,8 +328,3 @@ class HTTPClient(EnteredOnce):
             await self._pool.wait_empty()
         self._pool.cut()
         await self._pool.wait_empty()
-
-
-def _merge(own: list[Field], defaults: tuple[Field, ...]) -> tuple[Field, ...]:
-    names = {name for name, _ in own}
-    return (*own, *(field for field in defaults if field[0] not in names))

@@ -15,6 +15,7 @@ from ..._errors import (
     IncompleteFrameError,
 )
 from .._errors import BadMessageError, BadResponseError, FetchError, NoResponseError
+from .._headers import read_headers
 from .._wire import EndOfMessage, Fields, ResponseEvent, ResponseHead
 from ._asking import Outgoing
 from ._limits import HTTPClientLimits
@@ -105,6 +106,9 @@ class Exchange:
         request, watch = self._request, self._watch
         head = request.head()
         watch.enter(Phase.RESPONSE, watch.timeouts.response, self._connection.drop)
+        if request.upgrades:
+            # What comes next may be a protocol in which one side goes on when the other has ended.
+            self._held.life.eof_is_departure = False
         try:
             await self._connection.send(head)
         except (ConnectionLostError, ConnectionClosedError) as error:
@@ -154,7 +158,7 @@ class Exchange:
             if event.status >= 200 or event.status == 101:
                 break
             self._informed(event)
-        if event.status == 101 and not self._request.upgrades:
+        if event.status == 101 and not _agrees(event, self._request.upgrades):
             raise BadResponseError("the server goes on in a protocol that nobody asked for")
         self._watch.answered()
         if self._uploading is not None and event.status >= 300:
@@ -168,7 +172,7 @@ class Exchange:
         if head.status == 100 and self._go_on is not None:
             self._go_on.set()
         if self._request.on_informational is not None:
-            self._request.on_informational(head)
+            self._request.on_informational(head.status, read_headers(head.fields))
 
     async def receive_piece(self) -> bytes | None:
         """Return the next piece of the body, None at its end; raises as `receive_head`."""
@@ -238,6 +242,8 @@ class Exchange:
         if self._uploading is not None:
             self._uploading.cancel(reason="the response is complete")
         held = self._held
+        if self._request.upgrades and not self.upgraded:
+            held.life.eof_is_departure = True
         done = (
             self.ended
             and not self.upgraded
@@ -246,3 +252,9 @@ class Exchange:
             and not self._connection.pending
         )
         self._pool.give_back(held, keep=done and held.coder.reusable, clean=done)
+
+
+def _agrees(head: ResponseHead, protocol: str | None) -> bool:
+    """Whether a 101 names the protocol that was asked for (RFC 9110 section 7.8)."""
+    named = [value.decode("latin-1") for name, value in head.fields if name == b"upgrade"]
+    return protocol is not None and [each.lower() for each in named] == [protocol.lower()]
