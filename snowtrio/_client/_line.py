@@ -52,6 +52,13 @@ class Line(Generic[WishT, PlaceT]):
         await trio.lowlevel.wait_task_rescheduled(leave)
         return self._given.pop(task)
 
+    def turn_away(self, task: trio.lowlevel.Task, place: PlaceT) -> None:
+        """Give a task something in the place of what it waits for, unless it was given that."""
+        if task in self._wishes:
+            del self._wishes[task]
+            self._given[task] = place
+            trio.lowlevel.reschedule(task)
+
     def give(self, place: PlaceT) -> None:
         """Give a place to the one who is first in line."""
         task, _ = self._wishes.popitem(last=False)

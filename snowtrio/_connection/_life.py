@@ -62,13 +62,13 @@ class Life(Generic[SendT, ReceiveT]):
         "_counters",
         "_cut",
         "_departed",
-        "_eof_is_departure",
         "_error",
         "_nursery",
         "_patience",
         "_share",
         "closing",
         "ending",
+        "eof_is_departure",
         "limits",
         "reader",
         "transport",
@@ -93,7 +93,7 @@ class Life(Generic[SendT, ReceiveT]):
         self.ending: Ending[SendT] | None = None
         self._counters = counters = Counters()
         self._share = share
-        self._eof_is_departure = eof_is_departure
+        self.eof_is_departure = eof_is_departure
         self._departed = False
         self._cut = False
         self._changes = changes = Changes()
@@ -237,7 +237,7 @@ class Life(Generic[SendT, ReceiveT]):
             self._body_scope.cancel(reason=f"the peer is gone: {error}")
 
     def _peer_ended(self) -> None:
-        if self._eof_is_departure:
+        if self.eof_is_departure:
             self._departed = True
             self.end(Cause.PEER_CLOSED)
             self._body_scope.cancel(reason="the peer has ended its input")

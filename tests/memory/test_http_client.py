@@ -22,6 +22,7 @@ from snowtrio.http import (
     ResponseStatusError,
     ResponseTooLargeError,
 )
+from snowtrio.http._codings import ACCEPT_ENCODING
 
 from .http_client_peers import (
     OK,
@@ -156,7 +157,7 @@ async def test_informational_responses_and_trailers() -> None:
             client,
             peers,
             response,
-            on_informational=lambda early: seen.append((early.status, early.headers["link"])),
+            on_informational=lambda status, headers: seen.append((status, headers["LINK"])),
         )
     assert seen == [(103, "x")]
     assert (found.body, found.trailers["x-sum"]) == (b"a", "1")
@@ -170,6 +171,25 @@ async def test_methods_are_sent_in_upper_case() -> None:
         await connected(peers, 1)
         assert (await read_request(peers, 0)).startswith(b"GET / HTTP/1.1\r\n")
         await peers.say(0, OK)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Range": "bytes=0-3"}, b"identity"),
+        ({"Range": "bytes=0-3", "Accept-Encoding": "gzip"}, b"gzip"),
+        ({}, ACCEPT_ENCODING.encode()),
+    ],
+)
+async def test_part_of_a_body_is_asked_for_as_it_is(
+    headers: dict[str, str], expected: bytes
+) -> None:
+    """Row Z10: servers that compress as they send would ignore a range."""
+    peers = Servers()
+    async with client_of(peers) as client:
+        _, request = await exchange(client, peers, headers=headers)
+    fields = [line for line in request.split(b"\r\n") if line.startswith(b"accept-encoding")]
+    assert fields == [b"accept-encoding: " + expected]
 
 
 async def test_head_has_no_body_and_keeps_its_connection() -> None:

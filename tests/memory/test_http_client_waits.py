@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from snowtrio import LineCodec
 from snowtrio.http import (
-    BadResponseError,
     ContentCodingError,
     FetchTimeoutError,
+    HTTPClient,
     ResponseTooLargeError,
     Timeouts,
-    UpgradeRefusedError,
 )
 
 from .http_client_peers import (
@@ -244,33 +242,25 @@ async def test_both_directions_at_once() -> None:
                 assert await response.receive() == piece
 
 
-async def test_upgrade() -> None:
-    """Row Z4: both sides go on in another protocol, beginning with what came behind the 101."""
+async def test_requests_of_one_client_have_deadlines_of_their_own(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Row Z11: in whichever order they were begun, and while there is nobody else."""
     peers = Servers()
-    switching = b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: lines\r\n\r\nhello\nth"
-    async with client_of(peers) as client, trio.open_nursery() as nursery:
-        requests: list[bytes] = []
+    ends: dict[float, float] = {}
 
-        async def serve() -> None:
-            requests.append(await answer(peers, 0, switching))
-            assert await peers.read(0) == b"good\n"
-            await peers.say(0, b"ere\n")
+    async def fetch(client: HTTPClient, total: float) -> None:
+        began = trio.current_time()
+        with pytest.raises(FetchTimeoutError):
+            await client.fetch(URL, timeout=total)
+        ends[total] = trio.current_time() - began
 
-        nursery.start_soon(serve)
-        async with client.upgrade(URL, "lines", LineCodec(), headers={"x": "y"}) as connection:
-            assert await connection.receive() == b"hello"
-            await connection.send(b"good")
-            assert await connection.receive() == b"there"
-        assert b"\r\nupgrade: lines\r\nx: y\r\n" in requests[0]
-        await quiet()
-        assert client.statistics().connections == 0
-        nursery.start_soon(answer, peers, 1)
-        with pytest.raises(UpgradeRefusedError, match="200 OK"):
-            async with client.upgrade(URL, "lines", LineCodec()):
-                pass
-        nursery.start_soon(answer, peers, client.statistics().opened - 1, switching)
-        with pytest.raises(BadResponseError):
-            await client.fetch(URL)
+    async with client_of(peers, max_connections=2) as client:
+        for times in ((7, 3, 9, 5), (2, 4), (8,)):
+            async with trio.open_nursery() as nursery:
+                for total in times:
+                    nursery.start_soon(fetch, client, total)
+    assert ends == {total: pytest.approx(total) for total in (7, 3, 9, 5, 2, 4, 8)}
 
 
 async def test_unknown_codings_and_raw_bodies() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -55,7 +56,7 @@ async def nginx(
         ["nginx", "-p", str(folder), "-e", str(errors), "-c", str(path)], stderr=subprocess.DEVNULL
     )
     try:
-        await until(lambda: (folder / "socket").exists() or process.poll() is not None)
+        await until(lambda: _listens(folder / "socket") or process.poll() is not None)
         assert process.returncode is None, errors.read_text()
         yield str(folder / "socket")
     finally:
@@ -75,3 +76,9 @@ async def nginx_before(
     inside = f"client_max_body_size 0; location / {{ proxy_pass http://service; {location} }}"
     async with nginx(folder, inside, outside) as path:
         yield path
+
+
+def _listens(path: Path) -> bool:
+    """Whether a program listens: it does so a moment after the file is there."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0

@@ -5,7 +5,7 @@
 ``_redirects``); each attempt is an ``_exchange`` on a connection of the ``_pool``, whose origins
 are ``_site``s, reached in ``_ways``. What one hop alone is told (``_cookies``, ``_proxies``) comes
 from ``_hops``; through a ``_tunnel`` goes what a proxy must not see. The ``_response`` is read in
-``_reading``, and goes to ``_sinks`` by ``_pouring``. ``_timing`` bounds it all with one scope.
+``_reading``, and goes to ``_sinks`` by ``_pouring``. ``_timing`` bounds it all.
 """
 
 from ._auth import basic_authorization, bearer_authorization

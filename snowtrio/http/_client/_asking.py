@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import attrs
 
-from .._headers import HeadersToSend, write_field, write_headers
-from .._wire import RequestHead, ResponseHead
+from .._codings import ACCEPT_ENCODING
+from .._errors import BadFieldError
+from .._headers import Headers, HeadersToSend, write_field, write_headers
+from .._wire import RequestHead
 from ._bodies import RequestBody
 from ._redirects import Asked
 from ._urls import Destination
 
 Field = tuple[bytes, bytes]
+
+Informed: TypeAlias = Callable[[int, Headers], object]
+"""What is told of responses before the response: their status and headers."""
+
+_CODINGS = write_field("accept-encoding", ACCEPT_ENCODING)
+_DEFAULTS: tuple[Field, ...] = ((b"accept", b"*/*"), _CODINGS, (b"user-agent", b"snowtrio"))
+_IDENTITY = (b"accept-encoding", b"identity")
 
 # Larger ones leave piece by piece, so that a slow server shows.
 WHOLE = 256 * 1024
@@ -35,7 +45,7 @@ class Outgoing:
         expect_continue: whether to wait for ``100 Continue`` before the body.
         on_informational: told of responses before the response.
         absolute: whether a proxy is asked for it with the whole URL.
-        upgrades: whether it asks to go on in another protocol.
+        upgrades: the other protocol that it asks to go on in.
         extra: fields made anew for each hop: cookies of a jar, credentials of a proxy.
     """
 
@@ -43,9 +53,9 @@ class Outgoing:
     body: RequestBody
     defaults: tuple[Field, ...]
     expect_continue: bool = False
-    on_informational: Callable[[ResponseHead], object] | None = None
+    on_informational: Informed | None = None
     absolute: bool = False
-    upgrades: bool = False
+    upgrades: str | None = None
     extra: tuple[Field, ...] = ()
 
     @property
@@ -65,7 +75,7 @@ class Outgoing:
         """Ask to go on in another protocol."""
         offer = [write_field("connection", "upgrade"), write_field("upgrade", protocol)]
         self.asked = attrs.evolve(self.asked, fields=[*offer, *self.asked.fields])
-        self.upgrades = True
+        self.upgrades = protocol
 
     def head(self) -> RequestHead:
         """Return the head, with the body where that goes along."""
@@ -90,7 +100,28 @@ class Outgoing:
         if not own:
             return defaults
         names = {name for name, _ in own}
-        return (*[field for field in defaults if field[0] not in names], *own)
+        kept = [field for field in defaults if field[0] not in names]
+        if b"range" in names and _CODINGS in kept:
+            # Part of a compressed body is of use to nobody, and servers that compress as they send
+            # would give all of it.
+            kept[kept.index(_CODINGS)] = _IDENTITY
+        return (*kept, *own)
+
+
+def merge_defaults(headers: HeadersToSend) -> tuple[Field, ...]:
+    """Return what a client sends with every request that has no such field of its own.
+
+    Parameters:
+        headers: rather than the fields of these names that are sent by default.
+
+    Raises:
+        BadFieldError: one of them cannot be sent.
+    """
+    own = write_headers(headers)
+    names = {name for name, _ in own}
+    if b"host" in names:
+        raise BadFieldError("a client asks many hosts: give a Host to fetch")
+    return (*own, *(field for field in _DEFAULTS if field[0] not in names))
 
 
 def make_asked(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -13,10 +13,9 @@ from yarl import URL
 from ..._codec import Codec
 from ..._connection import Connection
 from ..._supervisor import DrainTimeouts, EnteredOnce, open_plain_nursery
-from .._codings import ACCEPT_ENCODING
-from .._errors import BadFieldError, UpgradeRefusedError
-from .._headers import HeadersToSend, write_field, write_headers
-from ._asking import Field, Outgoing, make_asked
+from .._errors import UpgradeRefusedError
+from .._headers import HeadersToSend
+from ._asking import Informed, Outgoing, make_asked, merge_defaults
 from ._bodies import NOTHING, BodyToSend, make_body
 from ._cookies import CookieJar
 from ._fetching import Fetching
@@ -30,18 +29,12 @@ from ._redirects import DEFAULT_MAX_REDIRECTS, Redirects
 from ._response import ClientResponse, ResponseStream
 from ._retrying import RetryPolicy
 from ._sinks import Sink, as_sink
-from ._timing import Stopwatch
+from ._timing import Stopwatch, Timekeeper
 from ._urls import locate
 from ._ways import Ways, Where
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT")
-
-_DEFAULTS: tuple[Field, ...] = (
-    (b"accept", b"*/*"),
-    write_field("accept-encoding", ACCEPT_ENCODING),
-    (b"user-agent", b"snowtrio"),
-)
 
 
 class HTTPClient(EnteredOnce):
@@ -89,10 +82,11 @@ class HTTPClient(EnteredOnce):
     ) -> None:
         self._limits = limits if limits is not None else HTTPClientLimits()
         self._timeouts = as_timeouts(timeouts, Timeouts())
-        self._defaults = _merge(write_headers(headers), _DEFAULTS)
+        self._defaults = merge_defaults(headers)
         choice = as_choice(proxy)
         self._ways = Ways(self._limits, ssl_context, endpoint, choice)
         self._pool = ConnectionPool(self._limits, self._ways.find)
+        self._keeper = Timekeeper()
         self._hops = Hops(cookies, choice)
         policy = retries if retries is not None else RetryPolicy()
         self._fetching = Fetching(self._pool, self._limits, policy, self._hops)
@@ -102,6 +96,7 @@ class HTTPClient(EnteredOnce):
         async with open_plain_nursery() as nursery:
             self._pool.nursery = nursery
             nursery.start_soon(self._pool.watch_idle)
+            nursery.start_soon(self._keeper.run)
             try:
                 yield
                 await self.aclose()
@@ -126,7 +121,7 @@ class HTTPClient(EnteredOnce):
         content_length: int | None = None,
         expect_continue: bool = False,
         decode: bool = True,
-        on_informational: Callable[[ClientResponse], object] | None = None,
+        on_informational: Informed | None = None,
     ) -> ClientResponse:
         """Return the response to a request, with its whole body.
 
@@ -149,8 +144,8 @@ class HTTPClient(EnteredOnce):
                 chunks otherwise.
             expect_continue: wait for the server to agree, a second at most, before the body.
             decode: undo ``Content-Encoding``.
-            on_informational: called with each response of a status below 200 that comes before
-                the response.
+            on_informational: called with status and headers of each response below 200 that comes
+                before the one that counts.
 
         Raises:
             InvalidURLError: no request can be made of the URL. Nothing was sent.
@@ -167,20 +162,26 @@ class HTTPClient(EnteredOnce):
             ContentCodingError: the body is not what its coding says.
             Exception: whatever `sink` raises, such as `SinkOverflowError`.
         """
-        request = self._make_request(
-            url, method, headers, body, json, content_length, expect_continue, on_informational
+        content = make_body(body, json, content_length)
+        request = Outgoing(
+            asked=make_asked(method, locate(url), headers, content),
+            body=content,
+            defaults=self._defaults,
+            expect_continue=expect_continue,
+            on_informational=on_informational,
         )
-        watch = Stopwatch(as_timeouts(timeout, self._timeouts))
         redirects = self._redirects(max_redirects)
         pail = Pail(as_sink(sink) if sink is not None else None, max_body_size, decode)
-        with watch.scope:
+        watch = self._keeper.start(as_timeouts(timeout, self._timeouts))
+        try:
             if not request.streams:
                 return await self._fetch(request, redirects, watch, None, pail)
             async with open_plain_nursery() as nursery:
                 response = await self._fetch(request, redirects, watch, nursery, pail)
                 nursery.cancel_scope.cancel(reason="the response is complete")
             return response
-        raise watch.give_up()
+        finally:
+            watch.stop()
 
     async def _fetch(
         self,
@@ -214,7 +215,7 @@ class HTTPClient(EnteredOnce):
         content_length: int | None = None,
         expect_continue: bool = False,
         decode: bool = True,
-        on_informational: Callable[[ClientResponse], object] | None = None,
+        on_informational: Informed | None = None,
     ) -> AsyncGenerator[ResponseStream, None]:
         """Give a response whose body comes as it is read.
 
@@ -231,17 +232,21 @@ class HTTPClient(EnteredOnce):
         Parameters and errors are those of `fetch`. The total of `timeout` is up to the response's
         head; every piece of the body has its own.
         """
-        request = self._make_request(
-            url, method, headers, body, json, content_length, expect_continue, on_informational
+        content = make_body(body, json, content_length)
+        request = Outgoing(
+            asked=make_asked(method, locate(url), headers, content),
+            body=content,
+            defaults=self._defaults,
+            expect_continue=expect_continue,
+            on_informational=on_informational,
         )
         async with open_plain_nursery() as nursery:
-            watch = Stopwatch(as_timeouts(timeout, self._timeouts))
-            found = None
-            with watch.scope:
-                redirects = self._redirects(max_redirects)
+            redirects = self._redirects(max_redirects)
+            watch = self._keeper.start(as_timeouts(timeout, self._timeouts))
+            try:
                 found = await self._fetching.follow(request, redirects, watch, nursery)
-            if found is None:
-                raise watch.give_up()
+            finally:
+                watch.stop()
             exchange, head, history = found
             try:
                 incoming = Incoming(exchange, head, self._limits.max_body_size, decode=decode)
@@ -279,17 +284,15 @@ class HTTPClient(EnteredOnce):
             UpgradeRefusedError: the server answered with another status; the error has the head.
             FetchError: as `fetch`, and what else that raises.
         """
-        request = self._make_request(
-            url, "GET", headers, None, NOTHING, None, expect_continue=False
-        )
+        content = make_body(None, NOTHING, None)
+        asked = make_asked("GET", locate(url), headers, content)
+        request = Outgoing(asked=asked, body=content, defaults=self._defaults)
         request.ask_upgrade(protocol)
-        watch = Stopwatch(as_timeouts(timeout, self._timeouts))
-        found = None
-        with watch.scope:
-            found = await self._fetching.follow(request, Redirects(0), watch, None)
-        if found is None:
-            raise watch.give_up()
-        exchange, head, _ = found
+        watch = self._keeper.start(as_timeouts(timeout, self._timeouts))
+        try:
+            exchange, head, _ = await self._fetching.follow(request, Redirects(0), watch, None)
+        finally:
+            watch.stop()
         try:
             if head.status != 101:
                 response = ClientResponse(head, request.asked.destination.url)
@@ -299,31 +302,6 @@ class HTTPClient(EnteredOnce):
             await connection.aclose()
         finally:
             exchange.finish()
-
-    def _make_request(
-        self,
-        url: str | URL,
-        method: str | None,
-        headers: HeadersToSend,
-        body: BodyToSend | None,
-        json: Any,
-        content_length: int | None,
-        expect_continue: bool,
-        on_informational: Callable[[ClientResponse], object] | None = None,
-    ) -> Outgoing:
-        content = make_body(body, json, content_length)
-        request = Outgoing(
-            asked=make_asked(method, locate(url), headers, content),
-            body=content,
-            defaults=self._defaults,
-            expect_continue=expect_continue,
-        )
-        if on_informational is not None:
-            # Redirects change where it goes, so the URL is looked at late.
-            request.on_informational = lambda head: on_informational(
-                ClientResponse(head, request.asked.destination.url)
-            )
-        return request
 
     def _redirects(self, max_redirects: int) -> Redirects:
         return Redirects(max_redirects, allow_return=self._hops.cookies is not None)
@@ -353,12 +331,3 @@ class HTTPClient(EnteredOnce):
             await self._pool.wait_empty()
         self._pool.cut()
         await self._pool.wait_empty()
-
-
-def _merge(own: list[Field], defaults: tuple[Field, ...]) -> tuple[Field, ...]:
-    names = {name for name, _ in own}
-    if b"host" in names:
-        raise BadFieldError("a client asks many hosts: give a Host to fetch")
-    # A host stands first, where it is looked for.
-    own.sort(key=lambda field: field[0] != b"host")
-    return (*own, *(field for field in defaults if field[0] not in names))

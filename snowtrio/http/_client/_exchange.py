@@ -14,7 +14,8 @@ from ..._errors import (
     ConnectionLostError,
     IncompleteFrameError,
 )
-from .._errors import BadMessageError, BadResponseError, NoResponseError
+from .._errors import BadMessageError, BadResponseError, FetchError, NoResponseError
+from .._headers import read_headers
 from .._wire import EndOfMessage, Fields, ResponseEvent, ResponseHead
 from ._asking import Outgoing
 from ._limits import HTTPClientLimits
@@ -101,11 +102,15 @@ class Exchange:
 
         Raises:
             NoResponseError: the connection is broken.
+            FetchTimeoutError: it took too long.
             LocalProtocolError: the request cannot be written; nothing of it was sent.
         """
         request, watch = self._request, self._watch
         head = request.head()
-        watch.enter(Phase.RESPONSE, watch.timeouts.response)
+        watch.enter(Phase.RESPONSE, watch.timeouts.response, self._connection.drop)
+        if request.upgrades:
+            # What comes next may be a protocol in which one side goes on when the other has ended.
+            self._held.life.eof_is_departure = False
         try:
             await self._connection.send(head)
         except (ConnectionLostError, ConnectionClosedError) as error:
@@ -164,6 +169,7 @@ class Exchange:
 
         Raises:
             NoResponseError: the connection ended before.
+            FetchTimeoutError: it took too long.
             BadResponseError: what came is no response.
         """
         informed = 0
@@ -176,7 +182,7 @@ class Exchange:
             if informed > _MAX_INFORMATIONAL:
                 raise BadResponseError("the server sends informational responses without end")
             self._informed(event)
-        if event.status == 101 and not self._request.upgrades:
+        if event.status == 101 and not _agrees(event, self._request.upgrades):
             raise BadResponseError("the server goes on in a protocol that nobody asked for")
         self._watch.answered()
         if self._uploading is not None and event.status >= 300:
@@ -190,7 +196,7 @@ class Exchange:
         if head.status == 100 and self._go_on is not None:
             self._go_on.set()
         if self._request.on_informational is not None:
-            self._request.on_informational(head)
+            self._request.on_informational(head.status, read_headers(head.fields))
 
     async def receive_piece(self) -> bytes | None:
         """Return the next piece of the body, None at its end; raises as `receive_head`."""
@@ -217,7 +223,9 @@ class Exchange:
         except (ConnectionLostError, ConnectionClosedError) as error:
             raise self._no_response(f"the connection ended: {error}") from error
 
-    def _no_response(self, what: str) -> NoResponseError:
+    def _no_response(self, what: str) -> FetchError:
+        if self._watch.late:
+            return self._watch.give_up()
         doubt = self.sent or self._watch.in_doubt  # An earlier attempt may have arrived.
         if not doubt:
             what += "; nothing of the request was sent"
@@ -263,6 +271,8 @@ class Exchange:
         if self._uploading is not None:
             self._uploading.cancel(reason="the response is complete")
         held = self._held
+        if self._request.upgrades and not self.upgraded:
+            held.life.eof_is_departure = True
         done = (
             self.ended
             and not self.upgraded
@@ -271,3 +281,9 @@ class Exchange:
             and not self._connection.pending
         )
         self._pool.give_back(held, keep=done and held.coder.reusable, clean=done)
+
+
+def _agrees(head: ResponseHead, protocol: str | None) -> bool:
+    """Whether a 101 names the protocol that was asked for (RFC 9110 section 7.8)."""
+    named = [value.decode("latin-1") for name, value in head.fields if name == b"upgrade"]
+    return protocol is not None and [each.lower() for each in named] == [protocol.lower()]

@@ -7,6 +7,7 @@ hands of who has waited longest, so none is lost to a cancellation and nobody is
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import attrs
@@ -16,7 +17,7 @@ from ..._connection import Cause
 from ..._errors import PoolBusyError, PoolClosedError
 from .._errors import ProxyError
 from ._limits import HTTPClientLimits
-from ._site import Held, Site, Way
+from ._site import Held, Site, Turn, Way
 from ._timing import Phase, Stopwatch
 from ._urls import Origin
 
@@ -113,24 +114,27 @@ class ConnectionPool:
         if self._waiting >= self._limits.max_waiting:
             raise PoolBusyError(f"{self._waiting} requests wait for a connection already")
         self._make_way(site)
-        watch.enter(Phase.WAITING, watch.timeouts.waiting)
         return await self._wait(site, watch)
 
     async def _wait(self, site: Site, watch: Stopwatch) -> Held:
         turn = next(self._order)
         ahead = False
-        while True:
+        turn_away = partial(site.line.turn_away, trio.lowlevel.current_task(), Turn.LATE)
+        watch.enter(Phase.WAITING, watch.timeouts.waiting, turn_away)
+        while not watch.late:
             self._waiting += 1
             try:
                 held = await site.line.wait(turn, ahead=ahead)
             finally:
                 self._waiting -= 1
-            if held is None:
-                return await self._open(site, watch)  # Its place is reserved already.
-            if held.fit:
-                return held
-            self._cut(held)
-            ahead = True
+            if held is Turn.OPEN:
+                return await self._open(site, watch)
+            if isinstance(held, Held):
+                if held.fit:
+                    return held
+                self._cut(held)
+                ahead = True
+        raise watch.give_up()
 
     def _take_idle(self, site: Site) -> Held | None:
         """Return the idle connection that was used last, if one is fit."""
@@ -167,12 +171,12 @@ class ConnectionPool:
         try:
             if self.closed:
                 raise PoolClosedError("this client is closed")
-            watch.enter(Phase.CONNECT, watch.timeouts.connect)
+            watch.enter(Phase.CONNECT, watch.timeouts.connect, scope.cancel)
             with scope:
                 held = await site.open()
                 self._opened += 1
                 return await self._begin(held)
-            raise PoolClosedError("this client is closed")
+            raise watch.give_up() if watch.late else PoolClosedError("this client is closed")
         except BaseException as error:
             self._failed += isinstance(error, OSError | trio.BrokenResourceError | ProxyError)
             self._free(site)
@@ -251,7 +255,7 @@ class ConnectionPool:
             if site is None:
                 return
             self._reserve(site)
-            site.line.give(None)
+            site.line.give(Turn.OPEN)
 
     def _make_way(self, site: Site) -> None:
         """Have an idle connection end whose place is needed."""
@@ -310,7 +314,7 @@ class ConnectionPool:
         for site in list(self._sites.values()):
             while site.line:
                 self._reserve(site)
-                site.line.give(None)  # It finds that the client is closed.
+                site.line.give(Turn.OPEN)  # It finds that the client is closed.
             for held in list(site.idle):
                 del site.idle[held]
                 self._idle -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import trio
 
 from .._errors import ResponseTooLargeError
 from .._wire import ResponseHead
@@ -38,6 +39,13 @@ class Pail:
         incoming = Incoming(exchange, head, limit, decode=self.decode)
         if self.sink is None or not 200 <= head.status < 300:
             return await incoming.read()
+        with trio.CancelScope() as scope:
+            watch.enter(Phase.PIECE, watch.timeouts.piece, scope.cancel)
+            await self._pour(incoming, self.sink, watch)
+            return b""
+        raise watch.give_up()
+
+    async def _pour(self, incoming: Incoming, sink: Sink, watch: Stopwatch) -> None:
         size = 0
         while piece := await incoming.receive():
             size += len(piece)
@@ -45,5 +53,4 @@ class Pail:
                 raise ResponseTooLargeError(size, self.max_size)
             # The server is not to blame for a sink that is slow; the total counts all the same.
             watch.enter(Phase.SINK, None)
-            await pour(piece, self.sink)
-        return b""
+            await pour(piece, sink)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from enum import Enum
 from itertools import count
 from typing import TypeAlias, cast
 
@@ -48,6 +49,13 @@ class HTTPClientProtocol(Protocol[RequestEvent, ResponseEvent, object]):
 
     def purge(self, connection: HTTPConnection, messages: Sequence[RequestEvent]) -> None:
         """Say nothing of them: whoever sent the request knows what became of it."""
+
+
+class Turn(Enum):
+    """What those who wait for a connection are given instead of one."""
+
+    OPEN = "a place is reserved to open one"
+    LATE = "there is no more time to wait"
 
 
 @attrs.frozen
@@ -105,8 +113,8 @@ class Site:
         """Connections open, being opened, or promised to somebody who opens one."""
         self.idle: dict[Held, None] = {}
         """Those that nobody uses; the one that was used last comes last."""
-        self.line: Line[int, Held | None] = Line()
-        """Who waits: given a connection, or None, to look again or to open one."""
+        self.line: Line[int, Held | Turn] = Line()
+        """Who waits."""
         core = _core_limits(limits)
         self._supervisor = Supervisor[RequestEvent, ResponseEvent, object](
             way.protocol, Side.CLIENT, core, logger=logger
