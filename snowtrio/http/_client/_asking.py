@@ -84,12 +84,13 @@ class Outgoing:
 
     def _fields(self, destination: Destination) -> Iterable[Field]:
         own = self.asked.fields
-        host = write_field("host", destination.host)
+        defaults: Iterable[Field] = self.defaults
+        if not defaults or self.defaults[0][0] != b"host":
+            defaults = (write_field("host", destination.host), *defaults)
         if not own:
-            return (host, *self.defaults)
+            return defaults
         names = {name for name, _ in own}
-        defaults = [field for field in self.defaults if field[0] not in names]
-        return (*defaults, *own) if b"host" in names else (host, *defaults, *own)
+        return (*[field for field in defaults if field[0] not in names], *own)
 
 
 def make_asked(
@@ -101,7 +102,7 @@ def make_asked(
     """Return a request for what a caller gives.
 
     Raises:
-        ValueError: the method is none.
+        ValueError: the method is none, or is CONNECT.
         BadFieldError: a header cannot be sent.
     """
     if method is None:
