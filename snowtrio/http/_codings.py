@@ -192,6 +192,8 @@ class BodyDecoder:
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Give what a part of the body comes to, in pieces of some 64 KiB. Run it to its end.
 
+        Of several codings come empty pieces as well, where much work came to nothing.
+
         Raises:
             ContentCodingError: it is not what ``Content-Encoding`` says.
             ResponseTooLargeError: more has come of it than `max_size`; that was not given.
@@ -209,6 +211,8 @@ class BodyDecoder:
             return
         for piece in self._codings[done].decode(data):
             yield from self._undo(piece, done + 1)
+            if done + 1 < len(self._codings):
+                yield b""  # However little comes of a piece in between, the caller has its turn.
 
     def end(self) -> None:
         """Note that the body has ended.

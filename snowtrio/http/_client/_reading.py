@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
+import trio
+
 from .._codings import BodyDecoder, choose_decoder
 from .._errors import ResponseTooLargeError
 from .._wire import Fields, ResponseHead
@@ -32,6 +34,7 @@ class Incoming:
         self._length = head.content_length if head.body is None else len(head.body)
         self._decoding: Iterator[bytes] | None = None
         self._decoder: BodyDecoder | None = None
+        self._decoded = False
         self._ended = False
         if decode and self._length != 0 and head.method != "HEAD":
             coding = b", ".join([value for name, value in head.fields if name == _CODING])
@@ -43,18 +46,36 @@ class Incoming:
         """Fields behind the body."""
         return self._exchange.trailers
 
+    def check(self) -> None:
+        """Raise unless the connection is still this response's.
+
+        Raises:
+            RuntimeError: it was given back.
+        """
+        if self._exchange.over:
+            raise RuntimeError("read a response within the block that gave it")
+
     async def receive(self) -> bytes:
         """Return the next piece, empty at the end. Cancelled, it loses nothing."""
         while not self._ended:
             if self._decoding is not None:
-                piece = next(self._decoding, None)
-                if piece is None:
-                    self._decoding = None
+                piece = await self._decode()
             else:
                 piece = await self._receive_coded()
             if piece:
                 return piece
         return b""
+
+    async def _decode(self) -> bytes | None:
+        """Return what was decoded next: a checkpoint where much comes of little."""
+        assert self._decoding is not None
+        if self._decoded:
+            await trio.lowlevel.checkpoint()
+        piece = next(self._decoding, None)
+        self._decoded = piece is not None
+        if piece is None:
+            self._decoding = None
+        return piece
 
     async def _receive_coded(self) -> bytes:
         """Return a piece that needs no decoding, or have the next one decoded."""

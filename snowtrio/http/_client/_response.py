@@ -191,7 +191,9 @@ class ResponseStream(ResponseHeader):
             NoResponseError: the connection ended in the middle of the body.
             BadResponseError: the server broke the protocol.
             ContentCodingError: the body is not what its coding says.
+            RuntimeError: the block that gave the response has been left.
         """
+        self._pieces.check()
         if self._timeout is None:
             return await self._pieces.receive()
         with trio.move_on_after(self._timeout):
@@ -210,6 +212,7 @@ class ResponseStream(ResponseHeader):
             ResponseTooLargeError: it is larger.
             FetchError: as `receive`.
         """
+        self._pieces.check()
         return await self._pieces.read(self.receive, max_size)
 
 
@@ -223,5 +226,5 @@ def _charset(fields: Fields) -> str:
 def _decode(body: bytes, encoding: str) -> str:
     try:
         return body.decode(encoding, "replace")
-    except LookupError:
+    except (LookupError, UnicodeError):  # There are codecs that replace nothing.
         return body.decode("utf-8", "replace")
