@@ -150,12 +150,12 @@ async def pour(piece: bytes, sink: Sink) -> None:
     Raises:
         OSError: the sink takes nothing of it, and says so.
     """
-    taken = sink.write(piece)
-    if isawaitable(taken):
-        taken = await cast("Awaitable[object]", taken)
-    if taken is None or taken == len(piece):
-        return
-    if isinstance(taken, int):
+    while True:
+        taken = sink.write(piece)
+        if isawaitable(taken):
+            taken = await cast("Awaitable[object]", taken)
+        if taken is None or taken == len(piece) or not isinstance(taken, int):
+            return
         if not 0 < taken < len(piece):
             raise OSError(f"the sink says that it took {taken} of {len(piece)} bytes")
-        await pour(piece[taken:], sink)
+        piece = piece[taken:]
