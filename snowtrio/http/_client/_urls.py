@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 from yarl import URL
@@ -20,7 +20,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # What stands between the scheme and the path, where one program's "\\" is another one's "/".
-_AUTHORITY = re.compile(r"[^/?#]*//([^/?#]*)")
+_AUTHORITY = re.compile(r"(?:[^/?#]*:)?//(?:[^/?#]*@)?([^/?#]*)")
+_PORT = re.compile(r"(?:\[[^\[\]]*:[^\[\]]*\]|[^\[\]:]*)(?::[0-9]*)?")
+# The last label of what some read as an IPv4 address, be it octal, short or a single number.
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LABEL = re.compile(r"[a-z0-9_\-]{1,63}")
 _TARGET = re.compile(r"[\x21\x22\x24-\x7e]+")
 _MAX_NAME = 253
@@ -129,8 +132,11 @@ def parse_url(url: str | URL) -> URL:
     if _CONTROL.search(url) or url != url.strip():
         raise InvalidURLError("a URL has no control characters, and no white space around it")
     authority = _AUTHORITY.match(url)
-    if authority is not None and "\\" in authority[1]:
-        raise InvalidURLError("a URL has no backslash before its path")
+    if authority is not None:
+        if "\\" in authority[0]:
+            raise InvalidURLError("a URL has no backslash before its path")
+        if _PORT.fullmatch(authority[1]) is None:
+            raise InvalidURLError(f"{authority[1]!r} is not a host and a port")
     try:
         return URL(url)
     except ValueError as error:
@@ -161,6 +167,11 @@ def _check_host(host: str) -> None:
     labels = host.lower().removesuffix(".").split(".")
     if len(host) > _MAX_NAME or not all(map(_LABEL.fullmatch, labels)):
         raise InvalidURLError(f"{host!r} cannot be the name of a host")
+    if _NUMBER.fullmatch(labels[-1]):
+        try:
+            IPv4Address(host)
+        except ValueError:
+            raise InvalidURLError(f"{host!r} is neither a name nor an IPv4 address") from None
 
 
 def _show(url: URL) -> str:
