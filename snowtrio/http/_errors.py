@@ -131,8 +131,8 @@ class FetchTimeoutError(FetchError, TimeoutError):
 
     Parameters:
         reason: which one.
-        phase: what was waited for: "waiting", "connect", "send", "response", "piece", "sink"
-            or "pause".
+        phase: what was waited for: "waiting", "connect", "send", "source" (a piece of the caller's
+            own body), "response", "piece", "sink" or "pause".
         in_doubt: whether the server may have got the request, and acted on it.
     """
 

@@ -29,6 +29,8 @@ ReceiveT = TypeVar("ReceiveT")
 _CONTINUE_PATIENCE = 1.0
 # What is left of a body that nobody wants may take so long.
 _DISCARD_PATIENCE = 0.5
+# A server that works on something for long may say so every few seconds.
+_MAX_INFORMATIONAL = 100
 
 
 class Exchange:
@@ -125,17 +127,35 @@ class Exchange:
             if self._go_on is not None:
                 with trio.move_on_after(_CONTINUE_PATIENCE):
                     await self._go_on.wait()
-            # A break is told by what is received, or is not.
-            with contextlib.suppress(ConnectionLostError, ConnectionClosedError):
-                async with contextlib.aclosing(self._request.body.pieces()) as pieces:
-                    async for piece in pieces:
-                        if piece:
-                            await self._connection.send(piece)
-                            self._left -= len(piece)
-                            self._watch.go_on()
-                await self._connection.send(EndOfMessage())
+            if await self._send_pieces() and await self._pass_on(EndOfMessage()):
                 self._watch.sent()
         self._uploaded.set()
+
+    async def _send_pieces(self) -> bool:
+        """Send a body up to its end; return whether it got there."""
+        watch = self._watch
+        async with contextlib.aclosing(self._request.body.pieces()) as pieces:
+            watch.turn_to(Phase.SOURCE)
+            async for piece in pieces:
+                if piece:
+                    watch.turn_to(Phase.SEND)
+                    if not await self._pass_on(piece):
+                        return False
+                    self._left -= len(piece)
+                    watch.turn_to(Phase.SOURCE)
+        watch.turn_to(Phase.SEND)
+        return True
+
+    async def _pass_on(self, event: bytes | EndOfMessage) -> bool:
+        """Send a piece or the end; return whether it was accepted.
+
+        A break is told by what is received, or is not. What the body's own source raises is none.
+        """
+        try:
+            await self._connection.send(event)
+        except (ConnectionLostError, ConnectionClosedError):
+            return False
+        return True
 
     # The response
 
@@ -146,11 +166,15 @@ class Exchange:
             NoResponseError: the connection ended before.
             BadResponseError: what came is no response.
         """
+        informed = 0
         while True:
             event = await self._receive()
             assert isinstance(event, ResponseHead)
             if event.status >= 200 or event.status == 101:
                 break
+            informed += 1
+            if informed > _MAX_INFORMATIONAL:
+                raise BadResponseError("the server sends informational responses without end")
             self._informed(event)
         if event.status == 101 and not self._request.upgrades:
             raise BadResponseError("the server goes on in a protocol that nobody asked for")
@@ -194,7 +218,7 @@ class Exchange:
             raise self._no_response(f"the connection ended: {error}") from error
 
     def _no_response(self, what: str) -> NoResponseError:
-        doubt = self.sent
+        doubt = self.sent or self._watch.in_doubt  # An earlier attempt may have arrived.
         if not doubt:
             what += "; nothing of the request was sent"
         elif not self._request.repeatable:
@@ -209,6 +233,11 @@ class Exchange:
         return connection
 
     # The end
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection was given back."""
+        return self._over
 
     async def discard(self, head: ResponseHead) -> None:
         """Read what is left of the body, if it is little, so that the connection can be used."""

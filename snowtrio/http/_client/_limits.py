@@ -60,7 +60,8 @@ class Timeouts:
             `HTTPClient.stream`, up to its head.
         waiting: for a connection, where as many are open as may be.
         connect: name, TCP, a proxy, and TLS.
-        send: for the server to take the next piece of a body that is sent piece by piece.
+        send: for the server to take the next piece of a body that is sent piece by piece. How long
+            that takes to be made counts only for the total.
         response: from the request's end to the response's head.
         piece: for the next piece of a response's body.
     """

@@ -20,6 +20,7 @@ class Phase(Enum):
     WAITING = "a free connection"
     CONNECT = "the connection to open"
     SEND = "the server to take the request"
+    SOURCE = "the next piece of the request's body"
     RESPONSE = "the response's head"
     PIECE = "the response's body"
     SINK = "the sink to take the response's body"
@@ -52,10 +53,10 @@ class Stopwatch:
             end = min(end, trio.current_time() + seconds)
         self.scope.deadline = end
 
-    def go_on(self) -> None:
-        """Begin the same phase anew: something has moved."""
-        if self._phase is Phase.SEND:
-            self.enter(Phase.SEND, self.timeouts.send)
+    def turn_to(self, phase: Phase) -> None:
+        """Note whose turn it is with a body: the server's (`SEND`), or the caller's."""
+        if self._phase is Phase.SEND or self._phase is Phase.SOURCE:
+            self.enter(phase, self.timeouts.send if phase is Phase.SEND else None)
 
     def sent(self) -> None:
         """Note that all of a body was sent: the response is due."""
