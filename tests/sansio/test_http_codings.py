@@ -62,7 +62,7 @@ def undo(coding: str, wire: bytes, size: int = 1 << 30, max_size: int | None = N
     for start in range(0, len(wire), size):
         pieces.extend(decoder.decode(wire[start : start + size]))
     decoder.end()
-    assert all(pieces)
+    assert all(pieces) or "," in coding
     assert decoder.size == sum(map(len, pieces))
     return b"".join(pieces)
 
