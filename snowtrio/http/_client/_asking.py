@@ -84,13 +84,12 @@ class Outgoing:
 
     def _fields(self, destination: Destination) -> Iterable[Field]:
         own = self.asked.fields
-        defaults: Iterable[Field] = self.defaults
-        if not defaults or self.defaults[0][0] != b"host":
-            defaults = (write_field("host", destination.host), *defaults)
+        host = write_field("host", destination.host)
         if not own:
-            return defaults
+            return (host, *self.defaults)
         names = {name for name, _ in own}
-        return (*[field for field in defaults if field[0] not in names], *own)
+        defaults = [field for field in self.defaults if field[0] not in names]
+        return (*defaults, *own) if b"host" in names else (host, *defaults, *own)
 
 
 def make_asked(
@@ -112,6 +111,8 @@ def make_asked(
     else:
         # They are told apart by case, and nobody means another one by "get".
         method = method.upper()
+        if method == "CONNECT":
+            raise ValueError("a CONNECT has no response but a tunnel: give the client a proxy")
     fields = write_headers(headers) if headers else []
     if body.content_type is not None and not _has(fields, b"content-type"):
         fields.append(write_field("content-type", body.content_type))
