@@ -173,7 +173,7 @@ async def test_no_connect() -> None:
     peers = Servers()
     async with client_of(peers) as client:
         with pytest.raises(ValueError, match="CONNECT"):
-            await client.fetch(URL, method="CONNECT")
+            await client.fetch(URL, method="connect")
         with pytest.raises(ValueError, match="CONNECT"):
             async with client.stream("CONNECT", URL):
                 pass
