@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from typing import cast
 
 from .._errors import LocalProtocolError, RemoteProtocolError, SnowtrioError
 
@@ -85,8 +86,9 @@ class HTTPError(SnowtrioError):
 
     def add_header(self, name: str, value: str) -> None:
         """Add a field to the response, besides those that there are; as `Response.add_header`."""
-        given = self.headers.items() if isinstance(self.headers, Mapping) else self.headers
-        self.headers = [*given, (name, value)]
+        given = self.headers
+        pairs = cast("Mapping[str, str]", given).items() if isinstance(given, Mapping) else given
+        self.headers = [*pairs, (name, value)]
 
 
 class BodyTooLargeError(HTTPError):
