@@ -67,7 +67,9 @@ class BodyReader:
         self._pieces: list[bytes] = []
 
     def begin_body(self, head: RequestHead) -> None:
-        """Begin to read the body of a request."""
+        """Begin to read the body of a request, which has no response yet."""
+        self.head = head
+        self.responding = False
         self.max_body_size = self.service.limits.max_body_size
         self.trailers = head.trailers
         self.body_ended = head.body is not None

@@ -79,8 +79,6 @@ class Exchange(BodyReader):
         tally.requests += 1
         self.sequence = tally.requests
         self.requests += 1
-        self.head = head
-        self.responding = False
         self.begin_body(head)
 
     # Requests that come early
@@ -115,13 +113,15 @@ class Exchange(BodyReader):
         body = response.body
         if not isinstance(body, bytes) or response.content_length is not None:
             return False
-        head = self._begin(response.status, response.fields, body, None)
+        status = response.status
         try:
-            self.connection.send_nowait(head)
+            self.connection.send_nowait(self._begin(status, response.fields, body, None))
         except trio.WouldBlock:
             return False
         self.responding = True
-        self._note_begun(head)
+        self.body_open = self._bodiless = False
+        self.status, self.sent = status, len(body)
+        self.service.tally.classes[status // 100] += 1
         return True
 
     async def respond(self, response: Response) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl, unquote
 
@@ -34,7 +35,16 @@ class Request:
     It belongs to its handler, and only until that returns.
     """
 
-    # No slots: one is made for each request, and Python makes objects without them faster.
+    # No slots: one is made for each request, and Python makes objects without them faster. What is
+    # set on few of them stands here, so that most are made without it.
+    _headers: Headers | None = None
+    _path: tuple[str, str] | None = None
+    _query: MultiDictProxy[str] | None = None
+    _id: str | None = None
+    _way: str | None = None
+
+    params: Mapping[str, str] = MappingProxyType({})
+    """What stands in the places of a route's pattern."""
 
     def __init__(self, exchange: Exchange, head: RequestHead) -> None:
         """Begin with a head that came.
@@ -45,18 +55,11 @@ class Request:
         """
         self._exchange = exchange
         self._head = head
-        self._headers: Headers | None = None
-        self._path: tuple[str, str] | None = None
-        self._query: MultiDictProxy[str] | None = None
-        self._id: str | None = None
         self.content: bytes | None = head.body
         """The whole body, where it has been read: by `body`, because the handler is a plain
         function, or because it came together with the head. None otherwise."""
         self.sequence: int = exchange.sequence
         """Which of the server's requests it is, from 1 on, in the order in which handlers begin."""
-        self._way: str | None = None
-        self.params: dict[str, str] = {}
-        """What stands in the places of a route's pattern."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target}>"

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, cast
 from .._headers import HeadersToSend, write_field, write_headers
 from .._json import write_json
 
+_JSON_TYPE = write_field("content-type", "application/json")
+
 Body: TypeAlias = bytes | str | AsyncIterable[bytes | str]
 
 
@@ -87,7 +89,10 @@ class Response:
         # Without keywords, which cost as much as the JSON.
         response = cls(b"", status, headers)
         response.body = write_json(value)
-        response._add_type("application/json")
+        if response.fields:
+            response._add_type("application/json")
+        else:
+            response.fields.append(_JSON_TYPE)
         return response
 
     def add_header(self, name: str, value: str) -> None:

@@ -31,6 +31,7 @@ METHODS = {
 _DECIDING = frozenset(
     (b"host", b"connection", b"transfer-encoding", b"content-length", b"expect", b"upgrade")
 )
+BESIDES_HOST = _DECIDING - {b"host"}
 _SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding"))
 
 
@@ -39,7 +40,7 @@ def check_request_line(raw: bytes, method: bytes, target: bytes) -> str:
 
     It takes any number of spaces, and the names of other protocols.
     """
-    if raw.startswith(b"%b %b HTTP/1.1\r\n" % (method, target)):
+    if raw.startswith(method + b" " + target + b" HTTP/1.1\r\n"):
         return "1.1"
     if raw.startswith(b"%b %b HTTP/1.0\r\n" % (method, target)):
         return "1.0"
@@ -56,6 +57,12 @@ def check_status_line(raw: bytes, status: int) -> str:
     if status < 100:
         raise BadMessageError(502, f"there is no status {status}")
     return "1.0" if match[1] == b"0" else "1.1"
+
+
+def look_up(fields: Fields) -> dict[bytes, bytes]:
+    """Return fields by name, all of them or those that `find_deciding` returns, and as it does."""
+    known = dict(fields)
+    return known if len(known) == len(fields) else find_deciding(fields)
 
 
 def find_deciding(fields: Fields) -> dict[bytes, bytes]:
@@ -85,7 +92,7 @@ def check_host(host: bytes | None, version: str) -> bytes:
 
 def check_target(method: str, target: bytes, host: bytes | None) -> None:
     """Refuse a target whose form does not belong to the method (RFC 9112 section 3.2)."""
-    if b"#" in target:
+    if ord("#") in target:  # Looking for bytes in bytes takes ten times as long.
         raise BadMessageError(400, "the target has a fragment")
     if method == "CONNECT":
         if _AUTHORITY.fullmatch(target) is None:

@@ -40,7 +40,7 @@ class ServerCodec(Codec[ResponseEvent, RequestEvent]):
         raise LocalProtocolError("this codec has state: start() it for each connection")
 
 
-class ServerCoder(Codec[ResponseEvent, RequestEvent]):
+class ServerCoder(RequestDecoder, Codec[ResponseEvent, RequestEvent]):
     """The coder of one connection of a server.
 
     Parameters:
@@ -50,23 +50,8 @@ class ServerCoder(Codec[ResponseEvent, RequestEvent]):
     ends_itself = True
 
     def __init__(self, limits: HeadLimits) -> None:
-        self._decoder = RequestDecoder(limits)
+        super().__init__(limits)
         self._body = Body()
-
-    @property
-    def in_head(self) -> bool:
-        """Whether a request has begun whose head is not complete."""
-        return self._decoder.in_head
-
-    @property
-    def in_body(self) -> bool:
-        """Whether a request's head has come and its body is not complete."""
-        return self._decoder.in_body
-
-    @property
-    def body_size(self) -> int:
-        """Bytes that have come of the last body."""
-        return self._decoder.body_size
 
     @property
     def ends_with_output(self) -> bool:
@@ -80,14 +65,6 @@ class ServerCoder(Codec[ResponseEvent, RequestEvent]):
             LocalProtocolError: there is none of known length, or it is longer than was announced.
         """
         self._body.leave_out(size)
-
-    def decode(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
-        """Take requests as they come."""
-        return self._decoder.decode(buffer)
-
-    def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
-        """Say what the end of input means."""
-        return self._decoder.decode_eof(buffer)
 
     def encode(self, message: ResponseEvent) -> bytes:
         """Return the bytes of a head, a piece of a body, or an end."""

@@ -30,9 +30,9 @@ ParserT = TypeVar("ParserT", HttpRequestParser, HttpResponseParser)
 
 # A read full of tiny messages is parsed a slice at a time, so that what is decoded and waits stays
 # within some hundreds of heads. Bodies are cut out of a read whole.
-_SLICE = 16 * 1024
+SLICE = 16 * 1024
 
-_EMPTY_LINE = b"\r\n\r\n"
+EMPTY_LINE = b"\r\n\r\n"
 
 
 class Found:
@@ -145,10 +145,9 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
 
     def decode(self, buffer: ReceiveBuffer) -> Iterable[HeadT | bytes | EndOfMessage]:
         """Take what is there; see `snowtrio.Codec.decode`."""
-        size = len(buffer)
-        if size > _SLICE and not self._left:
+        if len(buffer) > SLICE and not self._left:
             return self._decode_slices(buffer)
-        return self._decode_once(buffer, size)
+        return self._decode_data(buffer.take_all(), buffer)
 
     def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[HeadT | bytes | EndOfMessage]:
         """Say what the end of input means.
@@ -164,12 +163,12 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
         size = 0
         while buffer and not buffer.paused and len(buffer) != size:
             size = len(buffer)
-            yield from self._decode_once(buffer, _SLICE)
+            yield from self._decode_data(buffer.take(min(size, SLICE)), buffer)
 
-    def _decode_once(
-        self, buffer: ReceiveBuffer, size: int
+    def _decode_data(
+        self, data: bytes, buffer: ReceiveBuffer
     ) -> Iterable[HeadT | bytes | EndOfMessage]:
-        data = buffer.take_all() if size >= len(buffer) else buffer.take(size)
+        """Decode what has been taken out of the buffer, and put back what is too early."""
         failure: BadMessageError | None = None
         try:
             taken = self._take(data, buffer)
@@ -182,7 +181,7 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
         if self._left:
             self._give_part()
         events, self._events = self._events, []
-        return events if failure is None else _give(events, failure)
+        return events if failure is None else give(events, failure)
 
     def _take(self, data: bytes, buffer: ReceiveBuffer) -> int:
         """Take messages and parts of them; return where those end that could be taken."""
@@ -212,7 +211,7 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
                 at = self._skip_line_ends(data, at)
                 if data[at : at + 1] in (b"", b"\r"):
                     return at
-            end = data.find(_EMPTY_LINE, at) + 4
+            end = data.find(EMPTY_LINE, at) + 4
             if 4 <= end <= at + self._max_head_size:
                 raw = data[at:end]
                 self._end_head(raw, upgrade=self._feed_head(raw))
@@ -225,7 +224,7 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
         come = len(part)
         piece = data[at : at + self._max_head_size - come]
         part += piece
-        end = part.find(_EMPTY_LINE, max(0, come - 3)) + 4
+        end = part.find(EMPTY_LINE, max(0, come - 3)) + 4
         if end >= 4:
             del part[end:]
             piece = piece[: end - come]
@@ -260,7 +259,7 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
 
     def _end_head(self, raw: bytes, *, upgrade: bool) -> None:
         found = self._found
-        fields = found.take_fields()
+        fields, found.fields = found.fields, []
         if len(fields) > self._limits.max_fields:
             raise BadMessageError(431, "there are too many header fields")
         head, left = self._make_head(raw, fields, upgrade=upgrade)
@@ -351,8 +350,9 @@ class MessageDecoder(ABC, Generic[HeadT, ParserT]):
             found.pieces = []
 
 
-def _give(
+def give(
     events: list[HeadT | bytes | EndOfMessage], failure: Exception
 ) -> Iterator[HeadT | bytes | EndOfMessage]:
+    """Give events, then raise what came behind them."""
     yield from events
     raise failure

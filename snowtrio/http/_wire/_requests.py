@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from httptools import HttpRequestParser
 
+from ..._buffer import ReceiveBuffer
 from .._errors import BadMessageError
 from ._checks import (
+    BESIDES_HOST,
     METHODS,
     check_coding,
     check_host,
     check_request_line,
     check_target,
-    find_deciding,
     keeps_alive,
+    look_up,
 )
-from ._events import Fields, RequestHead
+from ._events import Fields, RequestEvent, RequestHead
 from ._limits import HeadLimits
-from ._parser import MessageDecoder, Until
+from ._parser import EMPTY_LINE, SLICE, MessageDecoder, Until, give
 
 # A client that sends one behind a body did so since the nineties (RFC 9112 section 2.2).
 _MAX_EMPTY_LINES = 4
@@ -34,6 +38,28 @@ class RequestDecoder(MessageDecoder[RequestHead, HttpRequestParser]):
         self._max_target_size = limits.max_target_size
         self._empty_lines = 0
         self._good_host = b"-"
+        self._short = min(limits.max_head_size, SLICE)
+
+    def decode(self, buffer: ReceiveBuffer) -> Iterable[RequestEvent]:
+        """Take what is there, as in `MessageDecoder`; one head and no more goes a short way."""
+        size = len(buffer)
+        if self._left or self._part or self.deaf or size > self._short:
+            return super().decode(buffer)
+        data = buffer.take_all()
+        if data.find(EMPTY_LINE) != size - 4 or size < 5 or data[0] in b"\r\n":
+            return self._decode_data(data, buffer)
+        try:
+            self._end_head(data, upgrade=self._feed_head(data))
+        except BadMessageError as error:
+            self.deaf = True
+            return give(self._events, error)
+        if self.boundary:
+            self.boundary = False
+            buffer.pause()
+        if self._left:
+            self._give_part()
+        events, self._events = self._events, []
+        return events
 
     def _make_parser(self) -> HttpRequestParser:
         return HttpRequestParser(self._found)
@@ -59,7 +85,7 @@ class RequestDecoder(MessageDecoder[RequestHead, HttpRequestParser]):
         method = METHODS.get(word)
         if method is None:
             raise BadMessageError(501, "the method is none of HTTP's")
-        known = find_deciding(fields)
+        known = look_up(fields)
         host = known.get(b"host")
         if host != self._good_host:  # A client names the same one over and over.
             self._good_host = check_host(host, version)
@@ -67,7 +93,7 @@ class RequestDecoder(MessageDecoder[RequestHead, HttpRequestParser]):
         head = RequestHead(
             method, target.decode("ascii"), fields, b"", "1.1", True, 0, False, None, ()
         )
-        if len(known) < 2 and host is not None and version == "1.1" and not upgrade:
+        if host is not None and version == "1.1" and not upgrade and BESIDES_HOST.isdisjoint(known):
             return head, 0
         return head, self._look_further(head, version, known, upgrade=upgrade)
 
