@@ -9,9 +9,10 @@
 The application gets the server's limits, its backpressure and its drain. Needs
 ``pip install snowtrio[http]``.
 
-``_serve`` has the verbs. ``_runner`` runs the application for each request, in a task of its own,
-with a ``_scope`` and with the ``receive`` and ``send`` of an ``_exchange``; ``_messages`` knows
-what may be sent; ``_lifespan`` tells the application when the server begins and ends.
+``_serve`` has the verbs. A ``_session`` takes the requests of a connection and makes a ``_call`` of
+the application for each, with a ``_scope`` and with the ``receive`` and ``send`` of an
+``_exchange``; ``_runner`` is what all sessions share. ``_messages`` knows what may be sent;
+``_lifespan`` tells the application when the server begins and ends.
 """
 
 from ._errors import ClientDisconnectedError, LifespanError

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
-from .._connection import Slot
 from .._errors import ConnectionClosedError, ConnectionLostError, LocalProtocolError
 from ..http import BadMessageError, HTTPError
 from ..http._server import Exchange
@@ -14,11 +15,14 @@ from ._messages import (
     Start,
     misplaced,
     read_body,
+    read_file,
     read_links,
     read_start,
     read_trailers,
 )
 from ._types import Message
+
+_BODILESS = frozenset((204, 304))
 
 
 class ASGIExchange:
@@ -28,36 +32,29 @@ class ASGIExchange:
 
     Parameters:
         exchange: the server's.
+        on_lag: called when the application has no business with the connection any more, but for
+            what becomes so within a step of its own: then it may return next, as nearly all do.
     """
 
-    __slots__ = (
-        "_awaited",
-        "_body_ended",
-        "_exchange",
-        "_left",
-        "_lost",
-        "_over",
-        "_pending",
-        "_start",
-        "_trailers",
-        "_turns",
-        "_waiting",
-        "failure",
-    )
+    # No slots, and defaults in the class: one is made for each request.
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._over = False
-        self._waiting: Slot[None] = Slot()
-        self.failure: HTTPError | BadMessageError | None = None
-        """What the client did wrong, or what the application did so wrong that it must end."""
+    over = False
+    """Whether the application has no business with the connection any more."""
+    failure: HTTPError | BadMessageError | None = None
+    """What the client did wrong, or what the application did so wrong that it must end."""
+    in_step = False
+    """Whether the application's own task takes a step."""
+    _awaited = Awaited.START
+    _start: Start | None = None
+    _body_ended = False
+    _left = False
+    _lost = False
+    _pending: trio.CancelScope | None = None
+    _turns: trio.lowlevel.ParkingLot | None = None
+
+    def __init__(self, exchange: Exchange, on_lag: Callable[[], None]) -> None:
         self._exchange = exchange
-        self._awaited = Awaited.START
-        self._start: Start | None = None
-        self._body_ended = False
-        self._left = False
-        self._lost = False
-        self._pending: trio.CancelScope | None = None
-        self._turns: trio.lowlevel.ParkingLot | None = None
+        self._on_lag = on_lag
 
     @property
     def complete(self) -> bool:
@@ -71,14 +68,10 @@ class ASGIExchange:
 
     def let_go(self) -> None:
         """Leave the connection to whoever waits for it."""
-        self._over = True
-        if self._waiting.waiting is not None:
-            self._waiting.put(None)
-
-    async def wait_over(self) -> None:
-        """Wait until the application has no business with the connection any more."""
-        if not self._over:
-            await self._waiting.wait()
+        if not self.over:
+            self.over = True
+            if not self.in_step:
+                self._on_lag()
 
     def abandon(self) -> None:
         """Have the application told that the client has left."""
@@ -171,7 +164,11 @@ class ASGIExchange:
         kind, awaited = message["type"], self._awaited
         try:
             if kind == "http.response.body" and awaited is not Awaited.START:
-                await self._send_body(message, awaited)
+                if awaited is Awaited.FIRST_BODY and self._sent_now(message):
+                    self._awaited = Awaited.NOTHING
+                    self._end()
+                else:
+                    await self._send_body(message, awaited)
             elif kind == "http.response.start" and awaited is Awaited.START:
                 self._start = read_start(message)
                 self._awaited = Awaited.FIRST_BODY
@@ -188,17 +185,34 @@ class ASGIExchange:
     async def _send_rare(self, message: Message, kind: object, awaited: Awaited) -> None:
         if kind == "http.response.early_hint" and awaited is Awaited.START:
             await self._exchange.send_informational(103, read_links(message))
+        elif kind == "http.response.pathsend" and awaited is Awaited.FIRST_BODY:
+            await self._send_path(message)
         elif kind == "http.response.trailers" and awaited is Awaited.TRAILERS:
             await self._send_trailers(message)
         else:
             raise misplaced(kind, awaited)
+
+    def _sent_now(self, message: Message) -> bool:
+        """Send a response whose body came in one piece, if it is a plain one and there is room."""
+        start, exchange = self._start, self._exchange
+        assert start is not None
+        status, fields, length, closes, trailers = start
+        if message.get("more_body", False) or trailers or status in _BODILESS:
+            return False
+        body, head = read_body(message), exchange.head
+        if (length is not None and length != len(body)) or head is None or head.method == "HEAD":
+            return False
+        if closes:
+            exchange.ending = True
+        return exchange.send_whole_nowait(status, fields, body)
 
     async def _send_body(self, message: Message, awaited: Awaited) -> None:
         body, more = read_body(message), message.get("more_body", False)
         if awaited is Awaited.FIRST_BODY:
             start = self._start
             assert start is not None
-            self._exchange.ending |= start.closes
+            if start.closes:
+                self._exchange.ending = True
             if not (more or start.trailers):
                 await self._send_whole(start, body)
                 self._awaited = Awaited.NOTHING
@@ -211,6 +225,21 @@ class ASGIExchange:
             await self._exchange.send_piece(body)
         if not more:
             await self._end_body()
+
+    async def _send_path(self, message: Message) -> None:
+        """Send a file as the body."""
+        exchange, start = self._exchange, self._start
+        assert start is not None
+        head = exchange.head
+        assert head is not None
+        with_body = head.method != "HEAD" and start.status not in _BODILESS
+        response = read_file(message, start, with_body=with_body)
+        if start.closes:
+            exchange.ending = True
+        self._awaited = Awaited.BODY
+        await exchange.respond(response)
+        self._awaited = Awaited.NOTHING
+        self._end()
 
     async def _send_head(self, start: Start) -> None:
         length = None if start.trailers else start.content_length
@@ -225,7 +254,7 @@ class ASGIExchange:
         if head.method == "HEAD":
             length = len(body) if length is None else length
             await exchange.send_head(start.status, start.fields, None, content_length=length)
-        elif start.status in (204, 304):
+        elif start.status in _BODILESS:
             await exchange.send_head(start.status, start.fields, b"")
         elif length is None or length == len(body):
             await exchange.send_head(start.status, start.fields, body)

@@ -1,12 +1,16 @@
-"""What an application sends, checked and made fit for the wire; pure."""
+"""What an application sends, checked and made fit for the wire."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
 from .._errors import LocalProtocolError
+from ..http import HTTPError, Response
+from ..http._files import whole_file
+from ..http._opened import open_file
 from ._types import Message
 
 # What the connection's own framing says; an application's word on it is heard, not passed on.
@@ -75,6 +79,31 @@ def read_body(message: Message) -> bytes:
     """
     body = message.get("body", b"")
     return body if type(body) is bytes else _as_bytes(body)
+
+
+def read_file(message: Message, start: Start, *, with_body: bool) -> Response:
+    """Return the response whose body is the file of a ``http.response.pathsend``.
+
+    Raises:
+        LocalProtocolError: there is no such regular file, or it has another length than was
+            announced; or trailers were, which only chunks can have.
+    """
+    path = message["path"]
+    if not (isinstance(path, str) and os.path.isabs(path)):  # noqa: PTH117 - as it came
+        raise LocalProtocolError(f"ASGI has an absolute path there, not {path!r}")
+    if start.trailers:
+        raise LocalProtocolError("trailers were announced, and a file has none")
+    try:
+        file = open_file(path)
+    except (HTTPError, OSError) as error:
+        raise LocalProtocolError(f"{path!r} cannot be sent: {error}") from error
+    if start.content_length not in (None, file.size):
+        size = file.size
+        file.close()
+        raise LocalProtocolError(
+            f"{path!r} has {size} bytes, announced were {start.content_length}"
+        )
+    return whole_file(start.status, start.fields, file, with_body=with_body)
 
 
 def read_links(message: Message) -> list[tuple[str, str]]:

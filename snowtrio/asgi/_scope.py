@@ -8,11 +8,20 @@ from urllib.parse import unquote
 import attrs
 
 from .._transport import Address
-from ..http import Request
+from ..http._server import HTTPConnection, split_target
+from ..http._wire import RequestHead
 from ._types import Scope
 
 SPEC_VERSION = "2.4"
 """Of ASGI's HTTP part; since this one ``send`` raises an ``OSError`` when the client has left."""
+
+_OLD_EXTENSIONS: dict[str, dict[str, object]] = {"http.response.pathsend": {}}
+# A client of HTTP/1.0 knows neither of these two.
+_EXTENSIONS: dict[str, dict[str, object]] = {
+    "http.response.early_hint": {},
+    "http.response.trailers": {},
+    **_OLD_EXTENSIONS,
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -30,13 +39,31 @@ class Surroundings:
     state: dict[str, Any]
 
 
-def make_scope(request: Request, around: Surroundings) -> Scope:
+@attrs.frozen
+class Ends:
+    """What is the same for all requests of a connection.
+
+    Parameters:
+        client: host and port; clients of a Unix socket have none.
+        server: host and port, or a path.
+    """
+
+    client: tuple[str, int] | None
+    server: tuple[str, int | None] | None
+
+    @classmethod
+    def of(cls, connection: HTTPConnection) -> Ends:
+        """Return those of a connection."""
+        return cls(_client(connection.peer_address), _server(connection.local_address))
+
+
+def make_scope(head: RequestHead, around: Surroundings, ends: Ends) -> Scope:
     """Return the scope of a request."""
-    target, root, version = request.target, around.root_path, request.http_version
+    target, root, version = head.target, around.root_path, head.http_version
     if target.startswith("/"):
-        raw_path, _, query = target.partition("?")  # As `Request` does it, in fewer steps.
+        raw_path, _, query = target.partition("?")  # As below, in fewer steps.
     else:
-        raw_path, query = request.raw_path, request.query_string
+        raw_path, query = split_target(target)
     path = unquote(raw_path) if "%" in raw_path else raw_path
     if root and raw_path != "*":
         path, raw_path = root + path, root + raw_path
@@ -44,20 +71,17 @@ def make_scope(request: Request, around: Surroundings) -> Scope:
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
         "http_version": version,
-        "method": request.method,
+        "method": head.method,
         "scheme": around.scheme,
         "path": path,
         "raw_path": raw_path.encode("ascii"),
         "query_string": query.encode("ascii"),
         "root_path": root,
-        "headers": request.fields,
-        "client": _client(request.peer_address),
-        "server": _server(request.local_address),
+        "headers": list(head.fields),
+        "client": ends.client,
+        "server": ends.server,
         "state": around.state.copy(),
-        # A client of HTTP/1.0 knows neither.
-        "extensions": {}
-        if version == "1.0"
-        else {"http.response.early_hint": {}, "http.response.trailers": {}},
+        "extensions": (_EXTENSIONS if version == "1.1" else _OLD_EXTENSIONS).copy(),
     }
 
 

@@ -13,7 +13,8 @@ import trio
 from .._server import AnyListener
 from .._supervisor import open_plain_nursery
 from .._transport import open_tcp_listeners
-from ..http import HTTPLimits, HTTPServer
+from ..http import HTTPLimits
+from ..http._server import ExchangeServer
 from ._lifespan import open_lifespan
 from ._runner import Runner
 from ._scope import Surroundings
@@ -36,12 +37,14 @@ async def serve_asgi(
     """Run an ASGI 3 application on TCP until drained or cancelled.
 
     The application starts up before the server listens, and shuts down when all requests are done.
-    It is called in a task of its own for each request, and is told when the client leaves, not
-    cancelled. What it raises is logged by ``snowtrio.asgi``; a response that has not begun is a 500
-    then, one that has is cut. A body above ``limits.max_body_size``, or one that comes too slowly,
-    is answered by the server (413, 408), and the application told that the client has left.
+    It is called for each request, with context variables of its own, and is told when the client
+    leaves, not cancelled. What it raises is logged by ``snowtrio.asgi``; a response that has not
+    begun is a 500 then, one that has is cut. A body above ``limits.max_body_size``, or one that
+    comes too slowly, is answered by the server (413, 408), and the application told that the client
+    has left.
 
-    Cancelled, it cancels the application too, which is not told to shut down.
+    Cancelled, it cancels the application too, which is not told to shut down. Where a listener
+    breaks, what the application does for requests is cancelled, and it shuts down.
 
     Parameters:
         app: ``async def app(scope, receive, send)``; it runs on Trio.
@@ -60,7 +63,7 @@ async def serve_asgi(
     Raises:
         LifespanError: the application failed to start up, so that it never listened; or to shut
             down.
-        OSError: it cannot listen there.
+        OSError: it cannot listen there, or a listener broke.
     """
     await _serve(
         app,
@@ -103,6 +106,7 @@ async def serve_asgi_listeners(
 
     Raises:
         LifespanError: the application failed to start up, or to shut down.
+        OSError: a listener broke.
     """
 
     async def give() -> Sequence[AnyListener]:
@@ -144,7 +148,7 @@ async def _serve(
     try:
         async with open_lifespan(app, state, lifespan), _open_tasks() as tasks:
             runner = Runner(app, around, tasks, max_background)
-            server = HTTPServer(runner, ssl_context=ssl_context, limits=limits)
+            server = ExchangeServer(runner.serve, ssl_context=ssl_context, limits=limits)
             reports = Reports(tasks.cancel_scope, ended, task_status)
             await server.serve(await listen(), task_status=reports)
     finally:

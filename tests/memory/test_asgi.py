@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -136,7 +138,7 @@ class Strike(trio.abc.Instrument):
 
 
 async def serve_one(number: int, events: list[str]) -> bool:
-    """Serve one request and drain; cancel all of it at a step; say whether it came so far."""
+    """Serve two requests and drain; cancel all of it at a step; say whether it came so far."""
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         events.append("in")
@@ -149,7 +151,8 @@ async def serve_one(number: int, events: list[str]) -> bool:
                 while (await receive())["more_body"]:
                     pass
                 await respond(send)
-                await trio.lowlevel.checkpoint()
+                for _ in range(5):  # Behind its response, while the next request is answered.
+                    await trio.lowlevel.checkpoint()
         finally:
             events.append("out")
 
@@ -163,6 +166,8 @@ async def serve_one(number: int, events: list[str]) -> bool:
                 async with await listener.connect() as stream:
                     await stream.send_all(REQUEST[:-2] + b"Content-Length: 2\r\n\r\n1")
                     await stream.send_all(b"2")
+                    assert (await stream.receive_some()).endswith(b"abc")
+                    await stream.send_all(REQUEST)
                     assert (await stream.receive_some()).endswith(b"abc")
                 await server.drain()
         finally:
@@ -181,4 +186,144 @@ async def test_cancelled_at_every_step() -> None:
         assert events.count("in") == events.count("out")
         number += 1
     assert number > 20
-    assert events == ["in", "in", "out", "out"]
+    assert events.count("out") == 3
+
+
+class Breaking(MemoryListener):
+    """A listener that can be made to break."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = trio.Event()
+        self._used = False
+
+    async def accept(self) -> trio.abc.Stream:
+        if not self._used:
+            self._used = True
+            return await super().accept()
+        await self.broken.wait()
+        raise OSError(errno.EBADF, "broken")
+
+
+@pytest.mark.parametrize("behind", [False, True])
+async def test_listener_breaks(behind: bool, autojump_clock: trio.testing.MockClock) -> None:
+    """Z4: a server that fails does not wait for applications, but cancels them."""
+    ended: list[float] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        try:
+            if behind:
+                await respond(send)
+            await trio.sleep(1000)
+        finally:
+            ended.append(trio.current_time())
+
+    listener = Breaking()
+    began = trio.current_time()
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - the listener is what fails it
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve_asgi_listeners, app, [listener], lifespan="off"))
+            stream = await listener.connect()
+            await stream.send_all(REQUEST)
+            await trio.testing.wait_all_tasks_blocked()
+            listener.broken.set()
+    assert caught.group_contains(OSError, match="broken")
+    assert len(ended) == 1
+    assert ended[0] - began < 100
+
+
+async def test_context_variables() -> None:
+    """Z4: what a request sets in its context is not seen by the next one on its connection."""
+    variable: ContextVar[int] = ContextVar("variable", default=0)
+    seen: list[int] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        token = variable.set(variable.get() + 1)
+        await trio.lowlevel.checkpoint()
+        seen.append(variable.get())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(respond, send)
+        if len(seen) == 2:
+            variable.reset(token)
+
+    async with serving(app, lifespan="off") as served, await served.listener.connect() as stream:
+        for _ in range(3):
+            await stream.send_all(REQUEST)
+            assert (await stream.receive_some()).endswith(b"abc")
+    assert seen == [1, 1, 1]
+
+
+async def test_response_by_another_task() -> None:
+    """Z5: however a response was completed, what goes on behind it is in nobody's way."""
+    calls = 0
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        nonlocal calls
+        calls += 1
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(respond, send)
+            await trio.sleep_forever()
+
+    async with serving(app, lifespan="off") as served, await served.listener.connect() as stream:
+        for number in range(1, 4):
+            await stream.send_all(REQUEST)
+            assert (await stream.receive_some()).endswith(b"abc")
+            assert calls == number
+
+
+async def test_application_that_is_no_coroutine_function() -> None:
+    """Z4: whatever can be awaited is an application's run."""
+
+    class Answer:
+        def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+            self._send = send
+
+        def __await__(self) -> Generator[Any, Any, None]:
+            return respond(self._send).__await__()
+
+    async with (
+        serving(Answer, lifespan="off") as served,
+        await served.listener.connect() as stream,
+    ):
+        await stream.send_all(REQUEST)
+        assert (await stream.receive_some()).endswith(b"abc")
+
+
+async def test_frames_of_an_application() -> None:
+    """Z4: who looks at what a program's tasks wait for sees where an application stands."""
+    tasks: list[trio.lowlevel.Task] = []
+
+    async def inner() -> None:
+        await trio.sleep_forever()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        tasks.append(trio.lowlevel.current_task())
+        await inner()
+
+    async with serving(app, lifespan="off") as served, await served.listener.connect() as stream:
+        await stream.send_all(REQUEST)
+        await trio.testing.wait_all_tasks_blocked()
+        names = [frame.f_code.co_name for frame, _ in tasks[0].iter_await_frames()]
+    assert names.index("app") < names.index("inner")
+
+
+async def test_idle_timeout_while_an_application_runs(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Z5: a connection that the server ends is left when its application has returned."""
+    told: list[str] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        told.append((await receive())["type"])
+        await trio.sleep(1000)
+        told.append("returned")
+
+    limits = HTTPLimits(idle_timeout=10)
+    async with (
+        serving(app, lifespan="off", limits=limits) as served,
+        await served.listener.connect() as stream,
+    ):
+        await stream.send_all(REQUEST)
+        assert await read_to_end(stream) == b""
+        assert told == ["http.disconnect", "returned"]

@@ -123,6 +123,27 @@ async def test_background() -> None:
         assert not waiting
 
 
+async def test_access_log(caplog: pytest.LogCaptureFixture) -> None:
+    """B7: each request has its line when it is answered, whatever goes on behind it."""
+    go_on = trio.Event()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/fails":
+            raise LookupError("lost")
+        await sending(START, body(b"abc"))(scope, receive, send)
+        if scope["path"] == "/behind":
+            await go_on.wait()
+
+    with caplog.at_level(logging.INFO, "snowtrio.http.access"):
+        async with serving(app, lifespan="off") as server:
+            behind, fails = (KEEP.replace(b"/", b"/" + each, 1) for each in (b"behind", b"fails"))
+            await ask(server, behind + KEEP + fails + CLOSE)
+            go_on.set()
+    lines = [each.getMessage() for each in caplog.records if each.name.endswith("access")]
+    assert [line.split()[2] for line in lines] == ["/behind", "/", "/fails", "/"]
+    assert [line.split()[4] for line in lines] == ["200", "200", "500", "200"]
+
+
 async def test_background_is_bounded() -> None:
     """Z5: with as much in the background as may be, a connection waits for its own."""
     waiting: list[trio.Event] = []

@@ -74,15 +74,19 @@ async def test_scope() -> None:
             (b"connection", b"close"),
         ],
         "state": {},
-        "extensions": {"http.response.early_hint": {}, "http.response.trailers": {}},
+        "extensions": {
+            "http.response.early_hint": {},
+            "http.response.pathsend": {},
+            "http.response.trailers": {},
+        },
     }
 
 
 async def test_scope_of_http_10() -> None:
-    """Z4: a client of HTTP/1.0 is offered no extensions."""
+    """Z4: a client of HTTP/1.0 is offered neither early hints nor trailers."""
     scope = await scope_of(b"GET / HTTP/1.0\r\n\r\n")
     assert scope["http_version"] == "1.0"
-    assert scope["extensions"] == {}
+    assert scope["extensions"] == {"http.response.pathsend": {}}
 
 
 @pytest.mark.parametrize(

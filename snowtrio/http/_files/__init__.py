@@ -5,7 +5,7 @@ request (``_conditions``) ask for it; ``_folder`` finds it by the path of the re
 outside. ``_media_types`` guesses what it is.
 """
 
-from ._file_response import check_conditions, file_response
+from ._file_response import check_conditions, file_response, whole_file
 from ._folder import Folder
 
-__all__ = ["Folder", "check_conditions", "file_response"]
+__all__ = ["Folder", "check_conditions", "file_response", "whole_file"]

@@ -145,6 +145,23 @@ def _respond_with(
     return response
 
 
+def whole_file(
+    status: int, fields: list[tuple[bytes, bytes]], file: OpenedFile, *, with_body: bool
+) -> Response:
+    """Return a response with all of an open file, which it closes, for the room above.
+
+    Parameters:
+        status: of the response.
+        fields: as they stand on the wire.
+        file: becomes the response's.
+        with_body: whether the response has a body, or only tells its length.
+    """
+    response = Response(b"", status)
+    response.fields = fields
+    _fill(response, file, [range(file.size)], with_body=with_body)
+    return response
+
+
 def _validators_of(file: OpenedFile) -> Validators:
     etag = f'"{file.modified_ns:x}-{file.size:x}"'
     modified = file.modified_ns // 1_000_000_000

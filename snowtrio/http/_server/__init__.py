@@ -7,20 +7,27 @@
 through the ``_exchange``; ``_failures`` says what becomes of a request that could not be answered.
 """
 
+from ._access_log import logger as access_logger
+from ._access_log import note_answered
+from ._body_reader import HTTPConnection
 from ._exchange import Exchange
+from ._failures import answer_failure, refuse
 from ._file_body import FileBody, Plan
-from ._http_server import HTTPServer
+from ._http_server import ExchangeServer, HTTPServer
 from ._limits import HTTPLimits
 from ._request import Request, exchange_of
 from ._response import Response
 from ._serve import serve_http, serve_http_listeners, serve_http_unix
 from ._service import Handler
 from ._statistics import HTTPStatistics
+from ._target import split_target
 from ._writer import ResponseWriter
 
 __all__ = [
     "Exchange",
+    "ExchangeServer",
     "FileBody",
+    "HTTPConnection",
     "HTTPLimits",
     "HTTPServer",
     "HTTPStatistics",
@@ -29,8 +36,13 @@ __all__ = [
     "Request",
     "Response",
     "ResponseWriter",
+    "access_logger",
+    "answer_failure",
     "exchange_of",
+    "note_answered",
+    "refuse",
     "serve_http",
     "serve_http_listeners",
     "serve_http_unix",
+    "split_target",
 ]

@@ -124,6 +124,17 @@ class Exchange(BodyReader):
         self.service.tally.classes[status // 100] += 1
         return True
 
+    def send_whole_nowait(self, status: int, fields: Fields, body: bytes) -> bool:
+        """Send a head and its body as `respond_nowait` does, with fields as on the wire."""
+        head = self._begin(status, fields, body, None)
+        try:
+            self.connection.send_nowait(head)
+        except trio.WouldBlock:
+            return False
+        self.responding = True
+        self._note_begun(head)
+        return True
+
     async def respond(self, response: Response) -> None:
         """Send a response that a handler has returned, and close its body's iterator."""
         body = response.body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -11,6 +11,7 @@ from ..._server import AnyListener, Server
 from ..._supervisor import DrainReport, DrainTimeouts, open_plain_nursery
 from ..._transport import Address
 from .._wire import RequestEvent, ResponseEvent
+from ._exchange import Exchange
 from ._farewell import WhenFull, farewell
 from ._limits import HTTPLimits
 from ._protocol import HTTPProtocol
@@ -166,6 +167,30 @@ class HTTPServer:
             RuntimeError: the server does not serve yet, or ended before it had drained.
         """
         return await self._server.drain(timeouts)
+
+
+class ExchangeServer(HTTPServer):
+    """A server for a room above that serves whole connections.
+
+    Parameters:
+        serve: called for each connection.
+        ssl_context: speak HTTPS.
+        limits: the bounds.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[Exchange], Awaitable[None]],
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        limits: HTTPLimits | None = None,
+    ) -> None:
+        super().__init__(_no_handler, ssl_context=ssl_context, limits=limits)
+        self._protocol.serve = serve
+
+
+async def _no_handler(_: object) -> None:
+    raise AssertionError("requests are taken by the room above")
 
 
 class _Reports:

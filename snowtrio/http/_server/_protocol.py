@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import cast
 
 import trio
@@ -29,6 +29,8 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
         self._codec = ServerCodec(service.limits)
         super().__init__(self._codec)
         self.service = service
+        self.serve: Callable[[Exchange], Awaitable[None]] = serve_requests
+        """What serves a connection."""
         self.exchanges: dict[HTTPConnection, Exchange] = {}
         self._new_limits = trio.Event()
 
@@ -41,7 +43,7 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
         """Serve one connection."""
         exchange = self.exchanges[connection] = Exchange(connection, self.service)
         try:
-            await serve_requests(exchange)
+            await self.serve(exchange)
         finally:
             if exchange.looks_whole:
                 connection.drop(reset=True)
