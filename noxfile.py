@@ -18,6 +18,8 @@ DEPENDENCIES: list[str] = [
 ]
 WHEELS = Path(".nox", "_wheels").absolute()
 COVERAGE = Path(".nox", "_coverage").absolute()
+# For a whole run: a worker for each processor.
+WORKERS = ("--numprocesses=auto", "--dist=worksteal")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 nox.needs_version = ">=2025.5.1"
@@ -99,7 +101,7 @@ def tests(session: nox.Session) -> None:
         return
     measured = ("--cov", "--cov-report=term") if session.python == RUNNING else ()
     session.run(
-        *("python", "-P", "-m", "pytest", "--numprocesses=auto", "--dist=worksteal", *measured),
+        *("python", "-P", "-m", "pytest", *WORKERS, *measured),
         env={"COVERAGE_FILE": str(COVERAGE)},
     )
 
@@ -109,7 +111,7 @@ def tests_lowest(session: nox.Session) -> None:
     """Test on the oldest Python with the oldest dependencies that the project declares."""
     lowest = [requirement.replace(">=", "==") for requirement in DEPENDENCIES]
     install_wheel(session, *lowest, *groups("test"))
-    session.run("python", "-P", "-m", "pytest", *session.posargs)
+    session.run("python", "-P", "-m", "pytest", *(session.posargs or WORKERS))
 
 
 @nox.session
