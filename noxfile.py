@@ -18,6 +18,8 @@ DEPENDENCIES: list[str] = [
 ]
 WHEELS = Path(".nox", "_wheels").absolute()
 COVERAGE = Path(".nox", "_coverage").absolute()
+# For a whole run: a worker for each processor.
+WORKERS = ("--numprocesses=auto", "--dist=worksteal")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 nox.needs_version = ">=2025.5.1"
@@ -59,6 +61,8 @@ def show_pyenv_pythons() -> None:
 show_pyenv_pythons()
 # Tests and examples must find the wheel, not what somebody's variable points to.
 os.environ.pop("PYTHONPATH", None)
+# Tests start hundreds of programs: without its cache each would compile what it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def groups(*names: str) -> tuple[str, ...]:
@@ -86,8 +90,9 @@ def wheel(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Test the wheel on every Python here; what follows `--` goes to pytest.
 
-    A whole run has a worker for each processor. It is measured on the Python that runs nox, and
-    fails below the project's threshold: measured everywhere, it would take twice the time.
+    A whole run has a worker for each processor, and each takes its tests in a row, so that most
+    files set up once what their tests share. It is measured on the Python that runs nox, and fails
+    below the project's threshold: measured everywhere, it would take twice the time.
     """
     install_wheel(session, *DEPENDENCIES, *groups("test"))
     # -P keeps the checkout off the module path, so that its snowtrio is out of reach.
@@ -96,7 +101,7 @@ def tests(session: nox.Session) -> None:
         return
     measured = ("--cov", "--cov-report=term") if session.python == RUNNING else ()
     session.run(
-        *("python", "-P", "-m", "pytest", "--numprocesses=auto", *measured),
+        *("python", "-P", "-m", "pytest", *WORKERS, *measured),
         env={"COVERAGE_FILE": str(COVERAGE)},
     )
 
@@ -106,7 +111,7 @@ def tests_lowest(session: nox.Session) -> None:
     """Test on the oldest Python with the oldest dependencies that the project declares."""
     lowest = [requirement.replace(">=", "==") for requirement in DEPENDENCIES]
     install_wheel(session, *lowest, *groups("test"))
-    session.run("python", "-P", "-m", "pytest", *session.posargs)
+    session.run("python", "-P", "-m", "pytest", *(session.posargs or WORKERS))
 
 
 @nox.session

@@ -12,6 +12,7 @@
 Needs ``pip install snowtrio[http]``.
 """
 
+from . import _needed as _needed
 from ._client import (
     BodyToSend,
     BufferSink,

@@ -211,7 +211,9 @@ async def test_unix_cancelled_while_the_backlog_is_full(tmp_path: Path) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(UnixEndpoint(path).connect)
             await trio.testing.wait_all_tasks_blocked()
+            assert nursery.child_tasks
             nursery.cancel_scope.cancel()
+        assert nursery.cancel_scope.cancelled_caught
 
 
 async def test_cancelled_while_connecting() -> None:

@@ -91,7 +91,7 @@ async def test_tls(server_ssl_context: ssl.SSLContext, client_ssl_context: ssl.S
 
 
 async def test_port_in_use() -> None:
-    """The verb raises, and leaves nothing open."""
+    """Z4: the verb raises, and leaves nothing open."""
     async with serving_http_on(serve_http, echo, 0) as server:
         with pytest.raises(OSError, match=str(server.port)):
             await serve_http(echo, server.port)

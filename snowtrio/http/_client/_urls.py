@@ -150,7 +150,8 @@ def _find_origin(url: URL) -> Origin:
     if not host:
         raise InvalidURLError(f"there is no host in {_show(url)!r}")
     _check_host(host)
-    if not url.port:
+    # Old releases of yarl give the default port for 0.
+    if url.explicit_port == 0 or not url.port:
         raise InvalidURLError("there is no port 0")
     return Origin(url.scheme, host.lower(), url.port)
 
