@@ -195,6 +195,8 @@ async def test_cookies_only_for_those_who_want_them() -> None:
             assert (await client.fetch(f"{base}/login")).history == ()
             own = await client.fetch(f"{base}/", headers={"Cookie": "own=2"})
             assert own.json()["headers"]["cookie"] == "own=2"
+        async with HTTPClient(cookies=jar, headers={"Cookie": "own=3"}) as client:
+            assert (await client.fetch(f"{base}/")).json()["headers"]["cookie"] == "own=3"
         assert [cookie.name for cookie in jar] == ["key"]
 
 

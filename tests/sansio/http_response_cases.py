@@ -130,6 +130,13 @@ GOOD = [
     ),
     Good("HEAD after 100", status(100) + THREE, ((100, b""), (200, b"")), ("HEAD",)),
     Good("CONNECT", OK + b"\r\n\x16\x03", ((200, b""),), ("CONNECT",), rest=b"\x16\x03"),
+    Good(
+        "CONNECT with a length of nothing",
+        OK + b"Content-Length: 0\r\n\r\n\x16",
+        ((200, b""),),
+        ("CONNECT",),
+        rest=b"\x16",
+    ),
     Good("CONNECT and nothing behind", OK + b"\r\n", ((200, b""),), ("CONNECT",), rest=b""),
     Good(
         "a CONNECT refused",

@@ -31,7 +31,8 @@ class Hops:
             return
         asked = request.asked
         extra: list[Field] = []
-        if self.cookies is not None and not any(name == b"cookie" for name, _ in asked.fields):
+        own = (*asked.fields, *request.defaults)
+        if self.cookies is not None and not any(name == b"cookie" for name, _ in own):
             cookie = self.cookies.value_for(asked.destination.url)
             if cookie is not None:
                 extra.append(write_field("cookie", cookie))

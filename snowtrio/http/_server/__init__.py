@@ -2,10 +2,10 @@
 
 ``_serve`` has the verbs and ``_http_server`` what they run. ``_protocol`` is what the core serves,
 ``_service`` what all its connections share, ``_watch`` decides which clients are too slow.
-``_session`` takes the requests of a connection in turn and gives each to the handler as a `Request`
-(``_request``). A connection has an ``_exchange``, made of a ``_body_reader`` for what comes in and a
-``_responder`` by which a `Response` (``_response``) leaves; ``_failures`` says what becomes of a
-request that could not be answered.
+``_session`` takes the requests of a connection in turn and gives each to the handler as a
+`Request` (``_request``). A connection has an ``_exchange``, made of a ``_body_reader`` for what
+comes in and a ``_responder`` by which a `Response` (``_response``) leaves; ``_failures`` says what
+becomes of a request that could not be answered.
 """
 
 from ._access_log import logger as access_logger

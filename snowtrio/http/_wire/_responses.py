@@ -80,7 +80,7 @@ class ResponseDecoder(MessageDecoder[ResponseHead, HttpResponseParser]):
         """Decide where the body ends (RFC 9112 section 6.3)."""
         left = Until.LAST_CHUNK if chunked else head.content_length
         if head.method == "CONNECT" and head.status < 300:
-            if left is not None:
+            if left:  # Proxies that say 0 mean well.
                 raise BadMessageError(502, "the response to a CONNECT has a length")
             self.boundary = True
             left = 0
