@@ -37,53 +37,49 @@ import trio
 from snowtrio.http import HTTPError, HTTPLimits, Request, Response, serve_http, serve_http_unix
 
 
-class Service:
-    """Answers requests."""
+async def answer(request: Request) -> Response:
+    """Answer one request."""
+    # A HEAD is answered as a GET; the server leaves the body out.
+    method = "GET" if request.method == "HEAD" else request.method
+    route = ROUTES.get((method, request.path))
+    if route is None:
+        raise HTTPError(404, f"there is no {request.method} {request.path} here")
+    return await route(request)
 
-    def __init__(self) -> None:
-        self.stopping = trio.Event()
-        """Set when streams have to end."""
-        self._routes = {
-            ("GET", "/stats"): self.stats,
-            ("POST", "/echo"): self.echo,
-            ("GET", "/time"): self.time,
+
+async def stats(request: Request) -> Response:
+    """Answer what the request was."""
+    return Response.json(
+        {
+            "service": "http_json_server",
+            "message": "hello",
+            "method": request.method,
+            "path": request.path,
+            "sequence": request.sequence,
         }
+    )
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer one request."""
-        # A HEAD is answered as a GET; the server leaves the body out.
-        method = "GET" if request.method == "HEAD" else request.method
-        route = self._routes.get((method, request.path))
-        if route is None:
-            raise HTTPError(404, f"there is no {request.method} {request.path} here")
-        return await route(request)
 
-    async def stats(self, request: Request) -> Response:
-        """Answer what the request was."""
-        return Response.json(
-            {
-                "service": "http_json_server",
-                "message": "hello",
-                "method": request.method,
-                "path": request.path,
-                "sequence": request.sequence,
-            }
-        )
+async def echo(request: Request) -> Response:
+    """Answer the JSON that came."""
+    return Response.json(await request.json(any_content_type=True))
 
-    async def echo(self, request: Request) -> Response:
-        """Answer the JSON that came."""
-        return Response.json(await request.json(any_content_type=True))
 
-    async def time(self, request: Request) -> Response:
-        """Answer with lines that never end."""
-        headers = {"Cache-Control": "no-store"}
-        return Response(self._lines(), 200, headers, content_type="text/plain; charset=utf-8")
+async def time(request: Request) -> Response:
+    """Answer with lines that never end."""
+    headers = {"Cache-Control": "no-store"}
+    return Response(lines(request), 200, headers, content_type="text/plain; charset=utf-8")
 
-    async def _lines(self) -> AsyncIterator[str]:
-        while not self.stopping.is_set():
-            yield f"{datetime.now(UTC).isoformat(timespec='seconds')}\n"
-            with trio.move_on_after(1):
-                await self.stopping.wait()
+
+async def lines(request: Request) -> AsyncIterator[str]:
+    """Give the time once a second, until the server drains."""
+    while not request.draining:
+        yield f"{datetime.now(UTC).isoformat(timespec='seconds')}\n"
+        with trio.move_on_after(1):
+            await request.wait_draining()
+
+
+ROUTES = {("GET", "/stats"): stats, ("POST", "/echo"): echo, ("GET", "/time"): time}
 
 
 def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
@@ -96,7 +92,7 @@ def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext
     return context
 
 
-def make_serve(arguments: argparse.Namespace, service: Service) -> Callable[..., Awaitable[None]]:
+def make_serve(arguments: argparse.Namespace) -> Callable[..., Awaitable[None]]:
     """Return what serves as the arguments say, ready for ``nursery.start``."""
     ssl_context = make_ssl_context(arguments.tls_cert, arguments.tls_key)
     limits = HTTPLimits(
@@ -104,11 +100,11 @@ def make_serve(arguments: argparse.Namespace, service: Service) -> Callable[...,
     )
     if arguments.unix:
         return partial(
-            serve_http_unix, service, arguments.unix, ssl_context=ssl_context, limits=limits
+            serve_http_unix, answer, arguments.unix, ssl_context=ssl_context, limits=limits
         )
     return partial(
         serve_http,
-        service,
+        answer,
         arguments.port,
         host=arguments.host,
         ssl_context=ssl_context,
@@ -118,15 +114,13 @@ def make_serve(arguments: argparse.Namespace, service: Service) -> Callable[...,
 
 async def main(arguments: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM, then drain."""
-    service = Service()
-    serve = make_serve(arguments, service)
+    serve = make_serve(arguments)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             server = await nursery.start(serve)
             where = arguments.unix or f"{arguments.host}:{server.port}"
             print(f"listening on {where}", flush=True)
             await anext(signals)
-            service.stopping.set()
             await server.drain()
 
 

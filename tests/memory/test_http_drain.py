@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
@@ -64,6 +65,32 @@ async def test_drain(autojump_clock: MockClock) -> None:
         assert [each.cause for each in drain.report.connections] == [Cause.DONE] * 5
         with pytest.raises(ConnectionRefusedError):
             await served.listener.connect()
+
+
+async def test_a_response_without_an_end_learns_of_a_drain(autojump_clock: MockClock) -> None:
+    """B3: asked for by its iterator, before the drain or in it; what it says last arrives."""
+
+    async def lines(asked: Request) -> AsyncIterator[str]:
+        while not asked.draining:
+            yield "more\n"
+            await asked.wait_draining()
+        await asked.wait_draining()
+        yield "last\n"
+
+    async def forever(asked: Request) -> Response:
+        return Response(lines(asked))
+
+    async with serving_http(forever, limits=LIMITS) as served:
+        peers = [await served.connect(GET) for _ in range(2)]
+        await trio.testing.wait_all_tasks_blocked()
+        drain = Drain(served)
+        for peer in peers:
+            assert (await peer.reply()).body == b"more\nlast\n"
+            assert await peer.rest() == b""
+            await peer.stream.aclose()
+        await trio.sleep(1)
+        assert drain.report is not None
+        assert drain.report.clean
 
 
 async def test_close_all_cuts_and_serves_on() -> None:

@@ -30,7 +30,7 @@ class Exchange(Responder):
     The parameters are those of `Responder`.
     """
 
-    __slots__ = ("draining", "early", "goodbye", "sequence")
+    __slots__ = ("_drain_began", "draining", "early", "goodbye", "sequence")
 
     def __init__(self, connection: HTTPConnection, service: Service) -> None:
         super().__init__(connection, service)
@@ -38,6 +38,7 @@ class Exchange(Responder):
         """Which of the server's requests is being answered."""
         self.draining = False
         """Whether the server has asked the connection to end."""
+        self._drain_began: trio.Event | None = None
         self.goodbye: Goodbye[Any, Any] | None = None
         """How another protocol parts that the connection speaks by now."""
         self.early: RequestHead | None = None
@@ -50,6 +51,22 @@ class Exchange(Responder):
         self.sequence = tally.requests
         self.requests += 1
         self.begin_body(head)
+
+    # Drains
+
+    def drain(self) -> None:
+        """Note that the server has asked the connection to end."""
+        self.draining = self.ending = True
+        if self._drain_began is not None:
+            self._drain_began.set()
+
+    async def wait_draining(self) -> None:
+        """Return once the server has asked the connection to end."""
+        if self._drain_began is None:
+            self._drain_began = trio.Event()
+            if self.draining:
+                self._drain_began.set()
+        await self._drain_began.wait()
 
     # Requests that come early
 

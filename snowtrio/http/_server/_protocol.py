@@ -56,7 +56,7 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
         if exchange is None:
             await super().goodbye(connection)
             return
-        exchange.draining = exchange.ending = True
+        exchange.drain()
         if exchange.upgraded:
             await exchange.part()
         elif exchange.head is None and not cast("ServerCoder", connection.coder).in_head:

@@ -283,7 +283,16 @@ class Request:
         """The fields behind a chunked body, once that has been read."""
         return read_headers(self._live().trailers)
 
-    # The client
+    # The ends
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server drains: a response that could go on for ever should end."""
+        return self._live().draining
+
+    async def wait_draining(self) -> None:
+        """Wait until the server drains. Always a checkpoint; cancel-safe."""
+        await self._live().wait_draining()
 
     async def wait_disconnected(self) -> None:
         """Wait until the client has left: it has ended its input, or the connection is lost.

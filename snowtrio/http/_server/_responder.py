@@ -38,7 +38,7 @@ class Responder(BodyReader):
 
     def __init__(self, connection: HTTPConnection, service: Service) -> None:
         super().__init__(connection, service)
-        self.requests = 0
+        self.requests: int = 0
         """Requests of this connection that have begun to be answered."""
         self.ending = False
         """Whether the response under way, or the next one, is the last."""
