@@ -32,7 +32,7 @@ def client_of(*peers: Servers, **options: Any) -> HTTPClient:
 
     Keywords that `HTTPClient` does not know are bounds.
     """
-    own = {"headers", "timeouts", "retries", "ssl_context"}
+    own = {"headers", "timeout", "retries", "ssl_context"}
     limits = HTTPClientLimits(**{name: options.pop(name) for name in [*options] if name not in own})
     by_name = {each.name: each for each in peers}
 

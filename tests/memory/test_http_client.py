@@ -435,6 +435,8 @@ async def test_what_cannot_be_asked() -> None:
             await client.fetch(URL, method="BAD METHOD")
         with pytest.raises(TypeError, match="not both"):
             await client.fetch(URL, body=b"", json=1)
+        with pytest.raises(TypeError, match="have their own"):
+            await client.fetch(URL, body=b"x", content_length=1)
         with pytest.raises(TypeError, match="cannot be a body"):
             await client.fetch(URL, body=3)  # type: ignore[arg-type]
         assert client.statistics().opened == 0

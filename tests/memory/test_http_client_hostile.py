@@ -95,7 +95,7 @@ async def test_a_body_may_take_its_time(autojump_clock: object) -> None:
             yield b"x"
 
     timeouts = Timeouts(total=None, send=3, response=3)
-    async with client_of(peers, timeouts=timeouts) as client, trio.open_nursery() as nursery:
+    async with client_of(peers, timeout=timeouts) as client, trio.open_nursery() as nursery:
 
         async def serve() -> None:
             await connected(peers, 1)

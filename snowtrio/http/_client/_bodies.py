@@ -88,9 +88,12 @@ def make_body(body: BodyToSend | None, json: Any, content_length: int | None) ->
     """Return the body for what a caller gives.
 
     Raises:
-        TypeError: both a body and a JSON value are given, or it is none of what can be sent.
+        TypeError: both a body and a JSON value are given, or it is none of what can be sent; or a
+            length is given for what has its own.
         OSError: a path names no file that can be sent.
     """
+    if content_length is not None and not isinstance(body, AsyncIterable):
+        raise TypeError("content_length is for async iterators alone: other bodies have their own")
     if json is not NOTHING:
         if body is not None:
             raise TypeError("give a body or a JSON value, not both")

@@ -56,7 +56,7 @@ class HTTPClient(EnteredOnce):
             or ``Cookie`` among them goes to every site that is asked, but not to one that another
             redirects to. Not ``Host``.
         limits: the bounds.
-        timeouts: of requests that have none of their own; a number is the total, in seconds.
+        timeout: of requests that have none of their own; a number is the total, in seconds.
         retries: which requests are sent again.
         ssl_context: for https. By default one is made, when it is first needed, that trusts what
             the system trusts; names are checked.
@@ -73,7 +73,7 @@ class HTTPClient(EnteredOnce):
         *,
         headers: HeadersToSend = (),
         limits: HTTPClientLimits | None = None,
-        timeouts: float | Timeouts | None = None,
+        timeout: float | Timeouts | None = None,
         retries: RetryPolicy | None = None,
         ssl_context: ssl.SSLContext | None = None,
         endpoint: Where | None = None,
@@ -81,7 +81,7 @@ class HTTPClient(EnteredOnce):
         cookies: CookieJar | None = None,
     ) -> None:
         self._limits = limits if limits is not None else HTTPClientLimits()
-        self._timeouts = as_timeouts(timeouts, Timeouts())
+        self._timeouts = as_timeouts(timeout, Timeouts())
         self._defaults = merge_defaults(headers)
         choice = as_choice(proxy)
         self._ways = Ways(self._limits, ssl_context, endpoint, choice)

@@ -90,7 +90,9 @@ class Redirects:
             return None
         if self.followed == self._max_redirects:
             raise TooManyRedirectsError(
-                f"more than {self._max_redirects} redirects", status, location
+                f"more than {self._max_redirects} redirects, the last to {location}",
+                status,
+                location,
             )
         destination = self._find_next(asked.destination, status, location)
         following = _change(asked, status, destination)
