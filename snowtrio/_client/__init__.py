@@ -3,8 +3,8 @@
 ``_client`` is what users have. ``_pool`` decides for it, ``_opening`` connects, ``_sending`` and
 ``_inbox`` bring messages to connections and from them, ``_upkeep`` looks after connections that
 nobody uses. ``_room`` bounds what is pending on each, and in the ``_line`` waits who finds none.
-``_single`` opens one connection without a pool. What else opens connections, one
-after the other, has `Opener` and what belongs to it from here.
+``_lent`` knows which of them somebody has alone. ``_single`` opens one connection without a pool.
+What else opens connections, one after the other, has `Opener` and what belongs to it from here.
 """
 
 from ._client import Client, ClientStatistics

@@ -158,7 +158,7 @@ class Client(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
         self, member: Member[SendT, ReceiveT, ContextT], unsent: deque[SendT]
     ) -> None:
         """Move unsent messages, but for those of who had the connection alone."""
-        own = [unsent.popleft() for _ in range(self._pool.own(member, len(unsent)))]
+        own = [unsent.popleft() for _ in range(self._pool.lent.own(member, len(unsent)))]
         try:
             await self._sender.move(unsent)
         finally:

@@ -6,7 +6,6 @@ Only synchronous functions change it. What has to be awaited is done by those wh
 from __future__ import annotations
 
 import errno
-import math
 from collections.abc import Callable
 from itertools import count
 from typing import Generic
@@ -24,6 +23,7 @@ from .._errors import (
 )
 from .._selection import Grow, Load, choose, least
 from .._supervisor import Member, Supervisor
+from ._lent import Lent
 from ._limits import ClientLimits
 from ._opening import Opening, pause_after
 from ._room import Room
@@ -90,11 +90,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         self._loads = self._room.loads
         self._members: dict[Member[SendT, ReceiveT, ContextT], Load] = {}
         """All that have been opened and not left, those that are lent among them."""
-        self._lent: set[Member[SendT, ReceiveT, ContextT]] = set()
-        self._own: dict[Member[SendT, ReceiveT, ContextT], float] = {}
-        """Of those that were lent, how many messages had been accepted when they came back."""
-        self._quiet = trio.lowlevel.ParkingLot()
-        """Where those wait to whom a connection is lent that is not idle."""
+        self.lent = Lent[SendT, ReceiveT, ContextT]()
         self._begun_at = 0.0
         # Numbers in one order who asks and what is tried, to tell what was tried after the asking.
         self._order = count()
@@ -111,7 +107,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
     @property
     def usable(self) -> list[Member[SendT, ReceiveT, ContextT]]:
         """The connections that messages can be given to, the oldest first."""
-        lent = self._lent
+        lent = self.lent
         return [each for each in self.open if each not in lent] if lent else self.open
 
     @property
@@ -124,7 +120,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         """Connections to open to have the minimum, as far as there are places."""
         if self.closed:
             return 0
-        there = len(self.usable) + len(self._lent) + self.opening
+        there = len(self.usable) + len(self.lent) + self.opening
         wanted = self.limits.min_connections - there
         return min(wanted, self.limits.max_connections - self._supervisor.places.taken)
 
@@ -214,7 +210,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         What was being opened when it asked ends in time, and says then why; an attempt after that
         one has to keep the sender's own deadline.
         """
-        if self.usable or self._lent or (self._openings and self.failures == seeker.failures):
+        if self.usable or self.lent or (self._openings and self.failures == seeker.failures):
             return float("inf")
         return seeker.asked + self.limits.connect_timeout
 
@@ -234,7 +230,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             may_wait=not usable or self._may_wait(seeker.asked, others),
             full=self.limits.max_pending,
         )
-        if chosen is None and (may_open or self._lent):
+        if chosen is None and (may_open or self.lent):
             return Grow.WAIT  # for the place of one that is ending, or one that comes back
         return usable[chosen] if isinstance(chosen, int) else chosen
 
@@ -272,7 +268,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             if member is None:
                 return None
             seeker.ahead = True  # It had a place, if it has to wait again.
-            gone = self.closed or not member.life.usable or member in self._lent
+            gone = self.closed or not member.life.usable or member in self.lent
             return None if gone else member
         until = self._patient_until(seeker.asked) if self.usable else self._give_up_at(seeker)
         with trio.move_on_at(until):
@@ -290,7 +286,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
 
     def _all_are_full(self) -> bool:
         """Whether there are connections, and none of them has room."""
-        if self._room.full is None or not (self.usable or self._lent):
+        if self._room.full is None or not (self.usable or self.lent):
             return False
         return self._room.roomiest() is None
 
@@ -310,14 +306,14 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
             return
         if self._has_place and trio.current_time() >= self._rest_until:
             self.open_one()  # Connections that they waited for have ended.
-        elif not (self._lent or any(each.life.usable for each in self._loads.values())):
+        elif not (self.lent or any(each.life.usable for each in self._loads.values())):
             room.send_away()
 
     # Lending
 
     def lend(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
         """Give a connection no more messages until it is taken back."""
-        self._lent.add(member)
+        self.lent.add(member)
         self._loads.pop(self._members[member], None)
 
     async def wait_quiet(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
@@ -329,33 +325,21 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while self.pending(member) and member.life.usable and not self.closed:
-            await self._quiet.park()
+            await self.lent.wait()
         if self.closed:
             raise PoolClosedError(_CLOSED)
         if not member.life.usable:
             raise ConnectionLostError("the connection ended before it was quiet")
-        self._own[member] = math.inf  # What is accepted from here on is its user's.
+        self.lent.begin(member)
 
     def take_back(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
         """Note that a connection that was lent can be used by all again."""
-        self._lent.discard(member)
-        if self._own.get(member) == math.inf:
-            self._own[member] = member.life.writer.accepted
+        self.lent.end(member)
         # The oldest first, as they were.
-        free = {load: each for each, load in self._members.items() if each not in self._lent}
+        free = {load: each for each, load in self._members.items() if each not in self.lent}
         self._loads.clear()
         self._loads.update(free)
         self.changed()
-
-    def own(self, member: Member[SendT, ReceiveT, ContextT], unsent: int) -> int:
-        """Return how many of the last messages of a connection are of one who had it alone.
-
-        Parameters:
-            member: one that has ended.
-            unsent: how many messages were not sent; those that came first are his.
-        """
-        first = member.life.writer.accepted - unsent
-        return int(min(max(0, self._own.get(member, 0) - first), unsent))
 
     # Opening
 
@@ -383,8 +367,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
     def left(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
         """Note that a connection has ended."""
         self._loads.pop(self._members.pop(member), None)
-        self._lent.discard(member)
-        self._own.pop(member, None)
+        self.lent.forget(member)
         self.changed()
 
     def failed(self, opening: Opening, error: Exception) -> None:
@@ -407,8 +390,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
 
     def progress(self) -> None:
         """Somebody who waits for a connection to open, or for room, may find some instead."""
-        if self._quiet:
-            self._quiet.unpark_all()
+        self.lent.wake()
         if self._room.line:
             self.serve()
         if self.waiting and self._supervisor.changed:
@@ -425,7 +407,7 @@ class Pool(Generic[SendT, ReceiveT, ContextT]):
         """Have everybody who waits look again."""
         if self._room.line:
             self.serve()
-        self._quiet.unpark_all()
+        self.lent.wake()
         self._supervisor.changed.unpark_all()
 
     async def wait_changed(self) -> None:
