@@ -16,7 +16,7 @@ from ._failures import answer_failure, refuse
 from ._file_body import FileBody, Plan
 from ._http_server import ExchangeServer, HTTPServer
 from ._limits import HTTPLimits
-from ._request import Request, exchange_of
+from ._request import Request
 from ._response import Response
 from ._serve import serve_http, serve_http_listeners, serve_http_unix
 from ._service import Handler
@@ -39,7 +39,6 @@ __all__ = [
     "ResponseWriter",
     "access_logger",
     "answer_failure",
-    "exchange_of",
     "note_answered",
     "refuse",
     "serve_http",

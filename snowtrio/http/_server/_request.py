@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from operator import attrgetter
+from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl, unquote
@@ -372,7 +371,3 @@ class Request:
             HTTPError: 503 where the server drains.
         """
         return await self._live().upgrade(protocol, codec, headers, goodbye)
-
-
-exchange_of: Callable[[Request], Exchange] = attrgetter("_exchange")
-"""For the room above that speaks in bytes where `Request` does in text."""
