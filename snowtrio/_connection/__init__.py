@@ -9,7 +9,8 @@ connections together.
 """
 
 from ._budget import MemoryBudget, Share
-from ._connection import Connection, writer_of
+from ._connection import Connection, control_of, writer_of
+from ._control import Control
 from ._departures import Departures, current_departures
 from ._ending import Cause, Ending
 from ._life import Life, cause_of
@@ -26,6 +27,7 @@ __all__ = [
     "Connection",
     "ConnectionLimits",
     "ConnectionStatistics",
+    "Control",
     "Departures",
     "Droppable",
     "Ending",
@@ -37,6 +39,7 @@ __all__ = [
     "Writer",
     "again",
     "cause_of",
+    "control_of",
     "current_departures",
     "writer_of",
 ]

@@ -14,6 +14,7 @@ from .._errors import ConnectionClosedError, LocalProtocolError
 from .._side import Side
 from .._transport import Address
 from ._answering import Answering
+from ._control import Control
 from ._ending import Cause, Ending
 from ._file_sending import send_file
 from ._inbox import Inbox
@@ -356,6 +357,16 @@ class Connection(
 
 writer_of: Callable[[Connection[Any, Any, Any]], Writer[Any]] = attrgetter("_writer")
 """For the room that does for many connections at a time what `Connection` does for one."""
+
+
+def control_of(connection: Connection[SendT, Any, Any]) -> Control[SendT]:
+    """Return what a protocol needs that has messages of its own, such as pings."""
+    return Control(*_of_control(connection))
+
+
+_of_control: Callable[[Any], tuple[Any, Any, Any, Any]] = attrgetter(
+    "_writer", "_reader", "_life.counters", "_life.changes"
+)
 
 
 class _Batches(AsyncIterator[list[MessageT]], Generic[MessageT]):

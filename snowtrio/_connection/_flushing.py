@@ -92,7 +92,7 @@ class Flushing(Delivery[SendT]):
         await trio.lowlevel.checkpoint()
         self._check()
         self._leave_to_task()
-        async with self._take_turns():
+        async with self.take_turns():
             await self._changes.wait_until(
                 lambda: not self.outbox.count or self._hopeless or self.refusal is not None
             )
@@ -114,7 +114,8 @@ class Flushing(Delivery[SendT]):
             self.on_progress()
         return taken
 
-    def _take_turns(self) -> trio.StrictFIFOLock:
+    def take_turns(self) -> trio.StrictFIFOLock:
+        """Return what keeps all other senders waiting while it is held."""
         if self._turns is None:
             self._turns = trio.StrictFIFOLock()  # Most connections never need it.
             self.restricted = True

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 import trio
 
-from .._errors import ConnectionClosedError, SkippedMessageError
+from .._errors import ConnectionClosedError
 from ._losses import again
+from ._shelf import Item, Shelf
 from ._slot import Slot
 
 ReceiveT = TypeVar("ReceiveT")
-
-Item: TypeAlias = list[ReceiveT] | SkippedMessageError
 
 
 class Inbox(Generic[ReceiveT]):
@@ -32,8 +31,10 @@ class Inbox(Generic[ReceiveT]):
         "_in_hand",
         "_inlet",
         "_receiving",
+        "_shelf",
         "_slot",
         "near",
+        "parting",
         "read",
         "ready",
     )
@@ -55,11 +56,24 @@ class Inbox(Generic[ReceiveT]):
         self._receiving = False
         self._closed = False
         self._end: Exception | None = None
+        self._shelf: Shelf[ReceiveT] | None = None
+        self.parting: Exception | None = None
+        """What a receiver gets once our side has closed, rather than a `ConnectionClosedError`."""
+
+    def read_ahead(self, shelf: Shelf[ReceiveT]) -> None:
+        """Let reading go on without a receiver, as far as there is room on a shelf."""
+        self._shelf = shelf
 
     @property
     def holds(self) -> bool:
         """Whether something waits for a receiver that is away, or the end has come."""
-        return self._in_hand is not None or self._end is not None
+        kept = self._shelf is not None and bool(self._shelf.items)
+        return kept or self._in_hand is not None or self._end is not None
+
+    @property
+    def full(self) -> bool:
+        """Whether reading has stopped because nobody receives."""
+        return self._in_hand is not None and self._end is None
 
     # The receiver
 
@@ -99,7 +113,9 @@ class Inbox(Generic[ReceiveT]):
     def _pick_up(self) -> Item[ReceiveT] | None:
         """Return what waits, None if nothing does yet."""
         if self._closed:
-            raise ConnectionClosedError("this side closed the connection")
+            raise again(self.parting or ConnectionClosedError("this side closed the connection"))
+        if self._shelf is not None and self._shelf.items:
+            return self._shelf.take()
         if self._in_hand is None:
             if self._end is not None:
                 raise again(self._end)
@@ -122,7 +138,7 @@ class Inbox(Generic[ReceiveT]):
     def put_nowait(self, item: Item[ReceiveT]) -> bool:
         """Hand over if the receiver waits; say whether it did."""
         if not self._slot.waiting:
-            return False
+            return self._shelf is not None and self._shelf.put(item)
         self._slot.put(item)
         self.near = True
         return True
@@ -157,6 +173,7 @@ class Inbox(Generic[ReceiveT]):
         """Deliver nothing more, nor what is there; a receiver that waits is told at once."""
         self._closed = True
         self.ready = []
+        self._shelf = None
         if self._channel is not None:
             self._channel.close()
         if self._slot.waiting:

@@ -333,6 +333,11 @@ class Life(Generic[SendT, ReceiveT]):
         )
 
     @property
+    def changes(self) -> Changes:
+        """Where everybody waits who waits for anything about it."""
+        return self._changes
+
+    @property
     def counters(self) -> Counters:
         """The counts that `statistics` copies, to be looked at often."""
         return self._counters

@@ -116,9 +116,9 @@ class Reader(Reading[ReceiveT]):
         self.error = error
         if isinstance(error, TruncatedError):
             self._at_eof()
-        elif isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)) and not (
-            isinstance(error, RemoteProtocolError)
-        ):
+        elif isinstance(error, (RemoteProtocolError, trio.EndOfChannel)):
+            pass  # The coder says so: the transport is in order.
+        elif isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
             self.error = as_lost(error)
             self._on_loss(self.error)
 

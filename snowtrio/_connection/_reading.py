@@ -20,10 +20,11 @@ from .._transport import Interrupted, Transport
 from ._answering import Answering
 from ._budget import Share
 from ._decoder import Decoder
-from ._inbox import Inbox, Item
+from ._inbox import Inbox
 from ._intake import Intake
 from ._limits import ConnectionLimits
 from ._rate import TokenBucket
+from ._shelf import Item
 from ._slot import Slot
 from ._statistics import Counters
 

@@ -94,9 +94,13 @@ class Writer(Flushing[SendT]):
         self._check()
         self._leave_to_task()
         self._counters.sends_waited += 1
-        async with self._take_turns():
-            await self._changes.wait_until(lambda: self._fits() or self.refusal is not None)
-            self._check()
+        async with self.take_turns():
+            await self.wait_in_turn()
+
+    async def wait_in_turn(self) -> None:
+        """Wait for room, as the one whose turn it is."""
+        await self._changes.wait_until(lambda: self._fits() or self.refusal is not None)
+        self._check()
 
     # Messages
 
@@ -144,6 +148,16 @@ class Writer(Flushing[SendT]):
         """Accept a message for which `wait_for_room` has found room."""
         self._gather(message)
         self._leave_to_task()
+
+    def accept_past(self, message: SendT) -> None:
+        """Accept a message though the outbox be full; it leaves with what has gathered.
+
+        Nothing where the connection is past sending.
+        """
+        if self.refusal is None:
+            self._gather(message)
+            if self.broadcast:
+                self._leave_to_task()  # Its departure may be far off.
 
     def accept_nowait(self, message: SendT, answering: object) -> None:
         """Accept a message if there is room, or can be made; raises also ``trio.WouldBlock``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -262,10 +262,11 @@ class HTTPClient(EnteredOnce):
         self,
         url: str | URL,
         protocol: str,
-        codec: Codec[SendT, ReceiveT],
+        codec: Codec[SendT, ReceiveT] | Callable[[ClientResponse], Codec[SendT, ReceiveT]],
         *,
         headers: HeadersToSend = (),
         timeout: float | Timeouts | None = None,
+        max_redirects: int = 0,
     ) -> AsyncGenerator[Connection[SendT, ReceiveT, object], None]:
         """Ask a server to go on in another protocol, and give the connection.
 
@@ -276,9 +277,11 @@ class HTTPClient(EnteredOnce):
         Parameters:
             url: of http or https.
             protocol: for the ``Upgrade`` field.
-            codec: of the new protocol.
+            codec: of the new protocol; or a function that is given the response and returns it, or
+                raises because the response will not do.
             headers: further fields of the request.
             timeout: up to the response's head.
+            max_redirects: followed at most.
 
         Raises:
             UpgradeRefusedError: the server answered with another status; the error has the head.
@@ -290,14 +293,16 @@ class HTTPClient(EnteredOnce):
         request.ask_upgrade(protocol)
         watch = self._keeper.start(as_timeouts(timeout, self._timeouts))
         try:
-            exchange, head, _ = await self._fetching.follow(request, Redirects(0), watch, None)
+            redirects = self._redirects(max_redirects)
+            exchange, head, history = await self._fetching.follow(request, redirects, watch, None)
         finally:
             watch.stop()
         try:
+            response = ClientResponse(head, request.asked.destination.url, history)
             if head.status != 101:
-                response = ClientResponse(head, request.asked.destination.url)
                 raise UpgradeRefusedError(head.status, protocol, response)
-            connection = exchange.switch(codec)
+            made = codec if isinstance(codec, Codec) else codec(response)
+            connection = exchange.switch(made)
             yield connection
             await connection.aclose()
         finally:

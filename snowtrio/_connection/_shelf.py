@@ -1,0 +1,54 @@
+"""Room for what was decoded before anybody received it.
+
+Most protocols need none: while a receiver is away its peer waits, and TCP sees to that. A protocol
+whose decoder answers by itself, pings say, has to be read on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeAlias, TypeVar
+
+from .._errors import SkippedMessageError
+
+ReceiveT = TypeVar("ReceiveT")
+
+Item: TypeAlias = list[ReceiveT] | SkippedMessageError
+
+
+class Shelf(Generic[ReceiveT]):
+    """Keeps batches, up to so many messages and so much of them.
+
+    Parameters:
+        max_messages: kept at most.
+        max_size: of all of them together, after which no other batch is taken.
+        size: of one message.
+    """
+
+    __slots__ = ("_max_messages", "_max_size", "_messages", "_size", "_total", "items")
+
+    def __init__(self, max_messages: int, max_size: int, size: Callable[[ReceiveT], int]) -> None:
+        self.items: deque[Item[ReceiveT]] = deque()
+        self._max_messages = max_messages
+        self._max_size = max_size
+        self._size = size
+        self._messages = self._total = 0
+
+    def put(self, item: Item[ReceiveT]) -> bool:
+        """Keep a batch if there is room for it; say whether there was."""
+        if type(item) is list:
+            if self._total >= self._max_size or self._messages + len(item) > self._max_messages:
+                return False
+            self._messages += len(item)
+            self._total += sum(map(self._size, item))
+        self.items.append(item)
+        return True
+
+    def take(self) -> Item[ReceiveT]:
+        """Return the oldest batch."""
+        item = self.items.popleft()
+        if type(item) is list:
+            self._messages -= len(item)
+            self._total -= sum(map(self._size, item))
+        return item

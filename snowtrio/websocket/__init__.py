@@ -1,0 +1,51 @@
+"""WebSockets (RFC 6455, RFC 7692): a strict server and client on snowtrio's foundations.
+
+::
+
+    from snowtrio.websocket import WebSocket, serve_websocket
+
+    async def echo(websocket: WebSocket) -> None:
+        async for message in websocket:
+            await websocket.send(message)
+
+    trio.run(serve_websocket, echo, 8765)
+
+Needs ``pip install snowtrio[websocket]``.
+"""
+
+from ._client import open_websocket
+from ._close import Close, CloseCode
+from ._errors import (
+    AbnormalCloseError,
+    WebSocketClosedError,
+    WebSocketHandshakeError,
+    WebSocketProtocolError,
+    WebSocketTooLargeError,
+)
+from ._server import accept_websocket, serve_websocket
+from ._socket import WebSocket
+from ._wire import Deflate, Message, Prepared, ToSend, WebSocketLimits
+
+__all__ = [
+    "AbnormalCloseError",
+    "Close",
+    "CloseCode",
+    "Deflate",
+    "Message",
+    "Prepared",
+    "ToSend",
+    "WebSocket",
+    "WebSocketClosedError",
+    "WebSocketHandshakeError",
+    "WebSocketLimits",
+    "WebSocketProtocolError",
+    "WebSocketTooLargeError",
+    "accept_websocket",
+    "open_websocket",
+    "serve_websocket",
+]
+
+# What is exported here comes from here, as far as its users need to know.
+for _name in __all__:
+    if getattr(globals()[_name], "__module__", "").startswith("snowtrio.websocket._"):
+        globals()[_name].__module__ = __name__

@@ -1,0 +1,82 @@
+"""The opening handshake, from the server's side: what a request asks for, and the answer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from ...http import HTTPError, Request
+from .._wire import VERSION, Agreed, Deflate, accept_offer, accept_value, is_key, split_list
+
+ChooseSubprotocol: TypeAlias = Sequence[str] | Callable[[Sequence[str]], str | None]
+"""Subprotocols that we speak, the best first; or a function that is given those that are offered,
+and returns one of them, or None."""
+
+
+def check_request(request: Request) -> str:
+    """Return the key of a request that asks for a WebSocket (RFC 6455, section 4.2.1).
+
+    Raises:
+        HTTPError: it does not ask for one, or not in the right way: 400, 405, or 426.
+    """
+    headers = request.headers
+    offered = split_list(headers.getall("upgrade", []))
+    if "websocket" not in (each.lower() for each in offered) or request.upgrade_offered is None:
+        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+        raise HTTPError(426, "this is a WebSocket", headers=upgrade)
+    if request.method != "GET":
+        raise HTTPError(405, "a WebSocket begins with GET", headers={"Allow": "GET"})
+    if request.http_version != "1.1":
+        raise HTTPError(400, "a WebSocket begins with HTTP/1.1")
+    version = headers.getall("sec-websocket-version", [])
+    if version != [VERSION]:
+        raise HTTPError(426, "only version 13", headers={"Sec-WebSocket-Version": VERSION})
+    keys = headers.getall("sec-websocket-key", [])
+    if len(keys) != 1 or not is_key(keys[0].strip()):
+        raise HTTPError(400, "Sec-WebSocket-Key has to be the base64 of 16 bytes")
+    return keys[0].strip()
+
+
+def check_origin(request: Request, origins: Sequence[str | None] | None) -> None:
+    """Check where the page comes from that asks (RFC 6455, section 10.2).
+
+    Parameters:
+        request: with its ``Origin``, which browsers always send.
+        origins: that may ask; None among them stands for no ``Origin``. None at all is everybody.
+
+    Raises:
+        HTTPError: 403.
+    """
+    if origins is None:
+        return
+    found = request.headers.getall("origin", [])
+    if len(found) > 1 or (found[0].lower() if found else None) not in {
+        None if each is None else each.lower() for each in origins
+    }:
+        raise HTTPError(403, "this origin may not open a WebSocket here")
+
+
+def agree(
+    request: Request, subprotocols: ChooseSubprotocol, compression: Deflate | None
+) -> tuple[Agreed, list[tuple[str, str]]]:
+    """Return what both sides can do, and the fields that say so."""
+    offered = split_list(request.headers.getall("sec-websocket-protocol", []))
+    if callable(subprotocols):
+        chosen = subprotocols(offered)
+        if chosen is not None and chosen not in offered:
+            raise ValueError(f"the subprotocol {chosen!r} was not offered")
+    else:
+        chosen = next((each for each in subprotocols if each in offered), None)
+    fields = [("Sec-WebSocket-Protocol", chosen)] if chosen is not None else []
+    offers = split_list(request.headers.getall("sec-websocket-extensions", []))
+    taken = accept_offer(offers, compression)
+    if taken is None:
+        return Agreed(subprotocol=chosen), fields
+    deflate, answer = taken
+    fields.append(("Sec-WebSocket-Extensions", answer))
+    return Agreed(subprotocol=chosen, deflate=deflate), fields
+
+
+def accept_fields(key: str) -> list[tuple[str, str]]:
+    """Return the fields of every answer that agrees."""
+    return [("Sec-WebSocket-Accept", accept_value(key))]
