@@ -96,12 +96,8 @@ class WebSocketPeer(Peer):
 
     def framed(self, message: str | bytes) -> bytes:
         """Return the frame of a message."""
-        event: Event
-        if isinstance(message, str):
-            event = TextMessage(message)
-        else:
-            event = BytesMessage(message)
-        return self.frames.send(event)
+        kind = TextMessage if isinstance(message, str) else BytesMessage
+        return self.frames.send(kind(message))
 
     async def hear(self) -> str | bytes:
         """Return the next message, whole."""
@@ -111,7 +107,8 @@ class WebSocketPeer(Peer):
             assert isinstance(event, Message), event
             parts.append(event.data)
             if event.message_finished:
-                return type(parts[0])().join(parts)
+                whole: str | bytes = type(parts[0])().join(parts)
+                return whole if isinstance(whole, str) else bytes(whole)
 
     async def echoed(self, message: str | bytes) -> str | bytes:
         """Send a message, and return the next that comes."""
@@ -147,7 +144,7 @@ class WebSocketPeer(Peer):
                 data = await self.stream.receive_some()
                 if not data:
                     raise EOFError("the server ended")
-                self.read = data
+                self.read = bytes(data)
                 self.read_frames()
         return self._events.pop(0)
 

@@ -154,7 +154,7 @@ async def test_all_are_told(autojump_clock: MockClock) -> None:
             async for message in websocket:
                 await websocket.send(message)
         finally:
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
             ended.append(websocket.path)
 
     async with serving_websocket(handler, **PATIENT) as served:

@@ -172,13 +172,13 @@ async def test_a_handler_that_fails(kind: str, caplog: pytest.LogCaptureFixture)
 
     async def fail(websocket: WebSocket) -> None:
         async for message in websocket:
-            await websocket.send(f"not {message}")
+            await websocket.send("not " + str(message))
             raise problem
 
     def fail_plainly(websocket: WebSocket, message: Message) -> Message:
         if message == "boom":
             raise problem
-        return f"not {message!s}"
+        return "not " + str(message)
 
     async def fail_together(websocket: WebSocket) -> None:
         async with trio.open_nursery() as nursery:
@@ -237,11 +237,14 @@ async def test_errors_that_propagate() -> None:
     async def fail(websocket: WebSocket) -> None:
         raise problem
 
-    with pytest.raises(ExceptionGroup) as caught:
+    async def serve() -> None:
         async with serving_websocket(fail, propagate_errors=True) as served:
             peers.append(await served.open())
             assert await peers[0].told() == (1011, "")
             await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await serve()
     assert caught.group_contains(ZeroDivisionError)
 
 

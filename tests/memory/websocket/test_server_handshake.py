@@ -232,7 +232,7 @@ async def test_the_application_sees_the_request(kind: str) -> None:
         return {"user": request.headers["X-User"]}
 
     async def look_later(request: Request) -> object:
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
         return look(request)
 
     async def handler(websocket: WebSocket) -> None:
