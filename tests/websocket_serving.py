@@ -96,8 +96,9 @@ class WebSocketPeer(Peer):
 
     def framed(self, message: str | bytes) -> bytes:
         """Return the frame of a message."""
-        kind = TextMessage if isinstance(message, str) else BytesMessage
-        return self.frames.send(kind(message))
+        if isinstance(message, str):
+            return self.frames.send(TextMessage(message))
+        return self.frames.send(BytesMessage(message))
 
     async def hear(self) -> str | bytes:
         """Return the next message, whole."""
