@@ -22,6 +22,7 @@ from ...serving import LIMIT
 from ..tcp import until
 from .serving import serving_websocket_on
 
+SPOKEN = [Subprotocol("b"), Subprotocol("a")]
 LARGE = b"abcdefghij" * 50_000
 MESSAGES: list[str | bytes] = ["hello", "", b"", "äöü 🐉", b"\x00\xff", LARGE, LARGE.decode()]
 
@@ -56,7 +57,7 @@ async def echoes_on_asyncio(where: str, context: ssl.SSLContext | None, deflate:
         ssl=context,
         compression=compression,
         proxy=None,
-        subprotocols=list(map(Subprotocol, "ba")),
+        subprotocols=SPOKEN,
     ) as socket:
         assert socket.subprotocol == "a"
         assert bool(socket.protocol.extensions) is deflate
