@@ -24,10 +24,10 @@ from ._errors import (
 )
 from ._server import (
     ChooseSubprotocol,
-    Handler,
     MakeHeaders,
     ProcessRequest,
     ServeOptions,
+    WebSocketHandler,
     WebSocketServer,
     WebSocketStatistics,
     accept_websocket,
@@ -44,7 +44,6 @@ __all__ = [
     "Close",
     "CloseCode",
     "Deflate",
-    "Handler",
     "MakeHeaders",
     "Message",
     "Prepared",
@@ -53,6 +52,7 @@ __all__ = [
     "ToSend",
     "WebSocket",
     "WebSocketClosedError",
+    "WebSocketHandler",
     "WebSocketHandshakeError",
     "WebSocketLimits",
     "WebSocketProtocolError",

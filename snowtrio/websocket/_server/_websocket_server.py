@@ -20,7 +20,7 @@ from .._close import Close, CloseCode
 from .._socket import WebSocket
 from .._wire import Deflate, WebSocketLimits
 from ._accepting import accept, last_word
-from ._handlers import Handler, as_coroutine_handler
+from ._handlers import WebSocketHandler, as_coroutine_handler
 from ._opening import ChooseSubprotocol
 from ._statistics import Tally, WebSocketStatistics
 from ._terms import MakeHeaders, Terms
@@ -76,7 +76,7 @@ class WebSocketServer:
 
     def __init__(
         self,
-        handler: Handler,
+        handler: WebSocketHandler,
         *,
         ssl_context: ssl.SSLContext | None = None,
         subprotocols: ChooseSubprotocol = (),
