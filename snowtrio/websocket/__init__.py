@@ -24,10 +24,10 @@ from ._errors import (
 )
 from ._server import (
     ChooseSubprotocol,
-    Handler,
     MakeHeaders,
     ProcessRequest,
     ServeOptions,
+    WebSocketHandler,
     WebSocketServer,
     WebSocketStatistics,
     accept_websocket,
@@ -44,7 +44,6 @@ __all__ = [
     "Close",
     "CloseCode",
     "Deflate",
-    "Handler",
     "MakeHeaders",
     "Message",
     "MessageReader",
@@ -57,6 +56,7 @@ __all__ = [
     "WebSocket",
     "WebSocketCallbacks",
     "WebSocketClosedError",
+    "WebSocketHandler",
     "WebSocketHandshakeError",
     "WebSocketLimits",
     "WebSocketProtocolError",
