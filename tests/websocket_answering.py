@@ -119,7 +119,7 @@ class Answerer:
                 data = await self.stream.receive_some()
                 if not data:
                     raise EOFError
-                self.frames.receive_data(data)
+                self.frames.receive_data(bytes(data))
         return self._events.pop(0)
 
     async def hear(self) -> str | bytes:
@@ -130,7 +130,8 @@ class Answerer:
             assert isinstance(event, Message), event
             parts.append(event.data)
             if event.message_finished:
-                return type(parts[0])().join(parts)
+                whole: str | bytes = type(parts[0])().join(parts)
+                return whole
 
     async def told(self) -> int:
         """Return the code of the close that comes next; it is not answered."""

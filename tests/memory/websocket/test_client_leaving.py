@@ -98,13 +98,14 @@ async def test_a_group_stays_one() -> None:
         async def fail(error: Exception) -> None:
             raise error
 
-        with pytest.RaisesGroup(KeyError, ValueError):
-            async with (
-                open_websocket(URL, endpoint=server.endpoint),
-                trio.open_nursery() as inner,
-            ):
+        async def work() -> None:
+            async with open_websocket(URL, endpoint=server.endpoint), trio.open_nursery() as inner:
                 inner.start_soon(fail, KeyError())
                 inner.start_soon(fail, ValueError())
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await work()
+        assert {type(each) for each in caught.value.exceptions} == {KeyError, ValueError}
 
 
 async def test_cancelled_at_every_await() -> None:
