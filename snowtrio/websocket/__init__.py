@@ -31,10 +31,10 @@ from ._errors import (
 )
 from ._server import (
     ChooseSubprotocol,
-    Handler,
     MakeHeaders,
     ProcessRequest,
     ServeOptions,
+    WebSocketHandler,
     WebSocketServer,
     WebSocketStatistics,
     accept_websocket,
@@ -51,7 +51,6 @@ __all__ = [
     "Close",
     "CloseCode",
     "Deflate",
-    "Handler",
     "MakeHeaders",
     "Message",
     "OpenOptions",
@@ -63,6 +62,7 @@ __all__ = [
     "ToSend",
     "WebSocket",
     "WebSocketClosedError",
+    "WebSocketHandler",
     "WebSocketHandshakeError",
     "WebSocketLimits",
     "WebSocketProtocolError",

@@ -33,6 +33,5 @@ def _check(response: ClientResponse, key: str, asked: Asked) -> Agreed:
     if len(chosen) > 1 or not set(chosen) <= set(asked.subprotocols):
         names = ", ".join(map(repr, chosen))
         raise ValueError(f"the server chose the subprotocol {names}, which was not offered")
-    answers = split_list(headers.getall("sec-websocket-extensions", []))
-    deflate = check_answer(answers, asked.compression)
+    deflate = check_answer(headers.getall("sec-websocket-extensions", []), asked.compression)
     return Agreed(subprotocol=chosen[0] if chosen else None, deflate=deflate)

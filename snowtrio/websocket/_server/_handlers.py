@@ -14,11 +14,11 @@ from ._stub import WebSocketCallbacks, answer, run_callbacks
 CoroutineHandler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
 FunctionHandler: TypeAlias = Callable[[WebSocket, Message], ToSend | None]
 
-Handler: TypeAlias = CoroutineHandler | FunctionHandler | WebSocketCallbacks
+WebSocketHandler: TypeAlias = CoroutineHandler | FunctionHandler | WebSocketCallbacks
 """What serves a WebSocket; see `WebSocketServer`."""
 
 
-def as_coroutine_handler(handler: Handler) -> CoroutineHandler:
+def as_coroutine_handler(handler: WebSocketHandler) -> CoroutineHandler:
     """Return what is awaited once a WebSocket.
 
     Raises:
