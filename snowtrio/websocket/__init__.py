@@ -13,7 +13,14 @@
 Needs ``pip install snowtrio[websocket]``.
 """
 
-from ._client import open_websocket
+from ._client import (
+    OpenOptions,
+    Reconnect,
+    Reconnecting,
+    is_temporary,
+    open_reconnecting,
+    open_websocket,
+)
 from ._close import Close, CloseCode
 from ._errors import (
     AbnormalCloseError,
@@ -48,8 +55,11 @@ __all__ = [
     "Message",
     "MessageReader",
     "MessageWriter",
+    "OpenOptions",
     "Prepared",
     "ProcessRequest",
+    "Reconnect",
+    "Reconnecting",
     "ServeOptions",
     "SocketStatistics",
     "ToSend",
@@ -64,6 +74,8 @@ __all__ = [
     "WebSocketStatistics",
     "WebSocketTooLargeError",
     "accept_websocket",
+    "is_temporary",
+    "open_reconnecting",
     "open_websocket",
     "serve_websocket",
     "serve_websocket_listeners",
