@@ -201,7 +201,9 @@ async def test_a_message_without_the_option() -> None:
 
 
 @asynccontextmanager
-async def in_pieces(max_message_size: int = 2**20) -> AsyncGenerator[tuple[WebSocket, WirePeer], None]:
+async def in_pieces(
+    max_message_size: int = 2**20,
+) -> AsyncGenerator[tuple[WebSocket, WirePeer], None]:
     """Give a server's WebSocket that receives piece by piece, and its peer."""
     bounds = WebSocketLimits(max_message_size=max_message_size, pieces=True)
     async with open_websocket_with_peer(limits=bounds) as (websocket, peer):
