@@ -71,6 +71,11 @@ class Inbox(Generic[ReceiveT]):
         return kept or self._in_hand is not None or self._end is not None
 
     @property
+    def will_read(self) -> bool:
+        """Whether a receiver will come for more: one that waits already does so for good."""
+        return self.near and self._slot.waiting is None
+
+    @property
     def full(self) -> bool:
         """Whether reading has stopped because nobody receives."""
         return self._in_hand is not None and self._end is None
