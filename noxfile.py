@@ -86,7 +86,14 @@ def wheel(session: nox.Session) -> None:
     session.run("hatchling", "build", "--target", "wheel", "--directory", str(WHEELS))
 
 
-@nox.session(python=pythons_to_test(), requires=["wheel"])
+@nox.session
+def wstest(session: nox.Session) -> None:
+    """Install Autobahn's test suite for the tests, if there is the Python 2.7 that it needs."""
+    session.install(*groups("autobahn"))
+    session.run("python", "tests/autobahn/environment.py")
+
+
+@nox.session(python=pythons_to_test(), requires=["wheel", "wstest"])
 def tests(session: nox.Session) -> None:
     """Test the wheel on every Python here; what follows `--` goes to pytest.
 
@@ -172,6 +179,13 @@ def abuse(session: nox.Session) -> None:
     install_wheel(session, *DEPENDENCIES, *groups("test"))
     session.run("python", "tests/campaign/abuse.py", *session.posargs)
     session.run("python", "tests/campaign/abuse_http.py", *session.posargs)
+
+
+@nox.session(requires=["wheel", "wstest"])
+def autobahn(session: nox.Session) -> None:
+    """Run all of Autobahn's cases against our WebSockets; what follows `--` goes to the suite."""
+    install_wheel(session, *DEPENDENCIES)
+    session.run("python", "tests/autobahn/suite.py", *session.posargs)
 
 
 @nox.session(requires=["wheel"])

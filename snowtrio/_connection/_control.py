@@ -94,6 +94,10 @@ class Control(Generic[SendT]):
         """
         self._inbox.read_ahead(Shelf(max_messages, max_size, size))
 
+    def on_end(self, function: Callable[[], None]) -> None:
+        """Have a function called when a receiver has had all messages, and gets the end instead."""
+        self._inbox.on_end = function
+
     @property
     def reading_stopped(self) -> bool:
         """Whether nothing is read since nobody receives."""

@@ -91,4 +91,5 @@ class Decoder(Generic[ReceiveT]):
             self._failure = error
         if self._failure is not None or len(batch) < self._size:
             self._decoding = None
+            self.more = self._failure is not None
         return batch

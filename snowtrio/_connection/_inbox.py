@@ -34,6 +34,7 @@ class Inbox(Generic[ReceiveT]):
         "_shelf",
         "_slot",
         "near",
+        "on_end",
         "parting",
         "read",
         "ready",
@@ -57,6 +58,8 @@ class Inbox(Generic[ReceiveT]):
         self._closed = False
         self._end: Exception | None = None
         self._shelf: Shelf[ReceiveT] | None = None
+        self.on_end: Callable[[], None] | None = None
+        """Called when a receiver has had all that came before the end, and gets that."""
         self.parting: Exception | None = None
         """What a receiver gets once our side has closed, rather than a `ConnectionClosedError`."""
 
@@ -69,6 +72,11 @@ class Inbox(Generic[ReceiveT]):
         """Whether something waits for a receiver that is away, or the end has come."""
         kept = self._shelf is not None and bool(self._shelf.items)
         return kept or self._in_hand is not None or self._end is not None
+
+    @property
+    def will_read(self) -> bool:
+        """Whether a receiver will come for more: one that waits already does so for good."""
+        return self.near and self._slot.waiting is None
 
     @property
     def full(self) -> bool:
@@ -118,6 +126,8 @@ class Inbox(Generic[ReceiveT]):
             return self._shelf.take()
         if self._in_hand is None:
             if self._end is not None:
+                if self.on_end is not None:
+                    self.on_end()
                 raise again(self._end)
             return None
         item, self._in_hand = self._in_hand, None

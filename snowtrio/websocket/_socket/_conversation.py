@@ -124,14 +124,28 @@ class Conversation:
         self._end()
 
     def on_violation(self, error: WebSocketProtocolError) -> None:
-        """Tell the peer what it has done, and end."""
-        self.begin_close(Close(error.code, _shortened(str(error))))
+        """End, and tell the peer what it has done: once what came before it has been answered.
+
+        That is when a receiver has had all messages, or when it has been given time for it.
+        """
         self.failure = error
-        self.control.part(error)
+        self.control.on_end(self._tell_violation)
         self._end()
 
+    def _tell_violation(self) -> None:
+        error = self.failure
+        if isinstance(error, WebSocketProtocolError):
+            self._say(Close(error.code, _shortened(str(error))))
+
     def begin_close(self, close: Close) -> None:
-        """Say that we close, behind everything that was accepted; once."""
+        """Say that we close, behind everything that was accepted; once.
+
+        Where the peer has broken the protocol, that is said instead.
+        """
+        self._tell_violation()
+        self._say(close)
+
+    def _say(self, close: Close) -> None:
         if self.sent is not None or self.control.past_sending:
             return
         self.control.send_nowait(close)
@@ -186,8 +200,12 @@ class Conversation:
     def _look_ended(self, now: float, since: float, nursery: trio.Nursery) -> float | None:
         """Close the connection, and cut its handler off in the end."""
         if not self._closing:
+            if now < since + _GRACE:
+                return since + _GRACE
             self._closing = True
+            self._tell_violation()
             nursery.start_soon(_close_quietly, self.connection)
+            self._ended_since = since = now
         timeout = self.limits.handler_timeout
         if timeout is None:
             return None
