@@ -158,6 +158,21 @@ async def test_a_handlers_error_is_the_tests(autojump_clock: MockClock) -> None:
         await ask()
 
 
+async def test_a_plain_function_and_the_server_itself(autojump_clock: MockClock) -> None:
+    """W34, W26: a drain says 1001."""
+
+    def answer(websocket: WebSocket, message: str | bytes) -> str | bytes:
+        return message * 2
+
+    async with serve_websocket_in_memory(answer) as memory, memory.open() as client:
+        await client.send("one")
+        await expect_message(client, "oneone")
+        assert memory.server.statistics().open == 1
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(memory.server.drain)
+            await expect_close(client, 1001)
+
+
 async def test_origins_are_checked_as_on_a_network(autojump_clock: MockClock) -> None:
     """W34, W5."""
 
