@@ -231,7 +231,9 @@ SCENARIOS = (
     websockets("16k", "16 KiB, 64 connections x 1 in flight", size=16 * 1024, in_flight=1),
     websockets(
         *("deflate", "1 KiB of JSON, compressed, 64 connections x 1 in flight"),
-        **{"size": 1024, "in_flight": 1, "frames": "deflate"},
+        size=1024,
+        in_flight=1,
+        frames="deflate",
     ),
     Scenario(
         name="ws-broadcast",

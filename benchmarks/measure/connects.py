@@ -7,9 +7,7 @@ from measure.processes import python, run_reporting, serving
 from measure.settings import Figures, Settings
 
 
-def measure(
-    server: str, settings: Settings, *, at_once: int, workload: str = "lines"
-) -> Figures:
+def measure(server: str, settings: Settings, *, at_once: int, workload: str = "lines") -> Figures:
     """Return what one slice cost the server."""
     servers_core, loads_core = machine.cores()
     with serving(server, workload, core=servers_core) as running:

@@ -97,10 +97,12 @@ class Reading(Generic[ReceiveT]):
     # The steps
 
     def _took(self, data: bytes) -> None:
+        counters, size = self._counters, len(data)
+        counters.reads += 1
+        counters.bytes_received += size
         self._decoder.feed(data)
-        self._intake.took(len(data))
         if self._intake.limited:
-            self._intake.settle()
+            self._intake.took(size)
 
     def _next_item(self) -> Item[ReceiveT] | None:
         item = self._decoder.next_batch()
@@ -139,8 +141,9 @@ class Reading(Generic[ReceiveT]):
         return read or self._transport.has_input()
 
     def _deliver_nowait(self) -> None:
+        decoder, slot = self._decoder, self._slot
         # The receiver may have ended the connection, so that nobody wants the rest.
-        while self._decoder.more and self._slot.waiting is not None:
+        while decoder.more and slot.waiting is not None:
             item = self._next_item()
             if item is not None and not self._target.put_nowait(item):
                 self._left = item
