@@ -53,6 +53,7 @@ class Reading(Generic[ReceiveT]):
         "_in_place",
         "_intake",
         "_left",
+        "_last",
         "_limits",
         "_missed",
         "_nap",
@@ -92,6 +93,8 @@ class Reading(Generic[ReceiveT]):
         self._missed: BaseException | None = None
         self._slot: Slot[bytes | BaseException | None] = Slot()
         """Where the task waits while others do its work."""
+        self._last: bytes | BaseException | None = None
+        """With what others have ended the reading, if they have."""
         self._left: Item[ReceiveT] | None = None
 
     # The steps
@@ -137,7 +140,7 @@ class Reading(Generic[ReceiveT]):
 
     def has_input(self) -> bool:
         """Whether anything has been read and not handed over, or could be read now."""
-        read = self._left is not None or self._slot.full or bool(self.buffer)
+        read = self._left is not None or self._last is not None or bool(self.buffer)
         return read or self._transport.has_input()
 
     def _deliver_nowait(self) -> None:
@@ -159,6 +162,7 @@ class Reading(Generic[ReceiveT]):
         if self._slot.waiting is not None:
             self._transport.unwatch()
             self._give_up_place()
+            self._last = what
             self._slot.put(what)
         elif isinstance(what, BaseException):
             self._missed = what  # The task has just woken up by itself.
