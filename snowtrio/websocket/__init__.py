@@ -22,27 +22,52 @@ from ._errors import (
     WebSocketProtocolError,
     WebSocketTooLargeError,
 )
-from ._server import accept_websocket, serve_websocket
-from ._socket import WebSocket
+from ._server import (
+    ChooseSubprotocol,
+    MakeHeaders,
+    ProcessRequest,
+    ServeOptions,
+    WebSocketHandler,
+    WebSocketServer,
+    WebSocketStatistics,
+    accept_websocket,
+    serve_websocket,
+    serve_websocket_listeners,
+    serve_websocket_unix,
+)
+from ._socket import MessageReader, MessageWriter, SocketStatistics, WebSocket, WebSocketCallbacks
 from ._wire import Deflate, Message, Prepared, ToSend, WebSocketLimits
 
 __all__ = [
     "AbnormalCloseError",
+    "ChooseSubprotocol",
     "Close",
     "CloseCode",
     "Deflate",
+    "MakeHeaders",
     "Message",
+    "MessageReader",
+    "MessageWriter",
     "Prepared",
+    "ProcessRequest",
+    "ServeOptions",
+    "SocketStatistics",
     "ToSend",
     "WebSocket",
+    "WebSocketCallbacks",
     "WebSocketClosedError",
+    "WebSocketHandler",
     "WebSocketHandshakeError",
     "WebSocketLimits",
     "WebSocketProtocolError",
+    "WebSocketServer",
+    "WebSocketStatistics",
     "WebSocketTooLargeError",
     "accept_websocket",
     "open_websocket",
     "serve_websocket",
+    "serve_websocket_listeners",
+    "serve_websocket_unix",
 ]
 
 # What is exported here comes from here, as far as its users need to know.
