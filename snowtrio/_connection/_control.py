@@ -54,8 +54,13 @@ class Control(Generic[SendT]):
 
         What `send_nowait` accepts goes in between.
         """
-        async with self._writer.take_turns():
-            yield self._send_in_turn
+        writer = self._writer
+        async with writer.take_turns():
+            writer.exclusive = True
+            try:
+                yield self._send_in_turn
+            finally:
+                writer.exclusive = False
 
     async def _send_in_turn(self, message: SendT) -> None:
         await self._writer.wait_in_turn()
@@ -74,6 +79,19 @@ class Control(Generic[SendT]):
     def on_progress(self, function: Callable[[], None]) -> None:
         """Have a function called whenever the kernel has taken something."""
         self._writer.on_progress = function
+
+    def drop_broadcasts(self) -> None:
+        """Forget the messages of broadcasts that the kernel does not have."""
+        self._writer.drop_broadcasts()
+
+    def on_refusal(self, function: Callable[[], None]) -> None:
+        """Have a function called, once, when nothing more is accepted, whatever the cause."""
+        self._writer.leavers = (*self._writer.leavers, function)
+
+    def off_refusal(self, function: Callable[[], None]) -> None:
+        """Have it not called any more."""
+        leavers = self._writer.leavers
+        self._writer.leavers = tuple(each for each in leavers if each is not function)
 
     @property
     def past_sending(self) -> bool:

@@ -56,6 +56,7 @@ class Delivery(Generic[SendT]):
         "broadcast",
         "done",
         "gathered",
+        "leavers",
         "lost",
         "on_progress",
         "outbox",
@@ -81,6 +82,8 @@ class Delivery(Generic[SendT]):
         """Called when the kernel has taken something, where anybody wants to know."""
         self.done = False
         """Whether the task has ended."""
+        self.leavers: tuple[Callable[[], None], ...] = ()
+        """Called when nothing more is accepted."""
         self._transport = transport
         self._counters = counters
         self._share = share
@@ -297,6 +300,9 @@ class Delivery(Generic[SendT]):
         self.restricted = True
         self._post.close()
         self._changes.note()
+        leavers, self.leavers = self.leavers, ()
+        for leave in leavers:
+            leave()
 
     def abandon(self) -> None:
         """Send nothing more, though the kernel might take it."""
