@@ -22,6 +22,7 @@ from ._errors import (
     WebSocketProtocolError,
     WebSocketTooLargeError,
 )
+from ._hub import Hub, HubStatistics, Membership
 from ._server import accept_websocket, serve_websocket
 from ._socket import WebSocket
 from ._wire import Deflate, Message, Prepared, ToSend, WebSocketLimits
@@ -31,6 +32,9 @@ __all__ = [
     "Close",
     "CloseCode",
     "Deflate",
+    "Hub",
+    "HubStatistics",
+    "Membership",
     "Message",
     "Prepared",
     "ToSend",

@@ -5,6 +5,6 @@ decisions of ``_pings``, ``_pong_lane`` and ``_heartbeat``; one ``_keeper`` for 
 """
 
 from ._conversation import Conversation, WebSocketConnection
-from ._websocket import WebSocket
+from ._websocket import WebSocket, conversation_of
 
-__all__ = ["Conversation", "WebSocket", "WebSocketConnection"]
+__all__ = ["Conversation", "WebSocket", "WebSocketConnection", "conversation_of"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from operator import attrgetter
 from typing import cast
 
 from multidict import CIMultiDictProxy
@@ -146,3 +147,7 @@ class WebSocket:
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of this moment."""
         return self._connection.statistics()
+
+
+conversation_of: Callable[[WebSocket], Conversation] = attrgetter("_conversation")
+"""For the room that does for many WebSockets at a time what `WebSocket` does for one."""
