@@ -129,9 +129,9 @@ class Flushing(Delivery[SendT]):
 
     def _check(self) -> None:
         if self.refusal is not None:
-            raise again(self.refusal)
+            raise self._explained(self.refusal)
 
     def _raise_why_not_sent(self) -> None:
         if self.lost is not None:
-            raise again(self.lost)
+            raise self._explained(self.lost)
         self._check()

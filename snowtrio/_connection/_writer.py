@@ -290,7 +290,7 @@ class Writer(Flushing[SendT]):
 
         Returns how many did; if none could, the message has not been accepted.
         """
-        victims = self.outbox.make_way(len(data))
+        victims = self.outbox.make_way(len(data)) if not self.exclusive else []
         if victims:
             self._note_dropped(victims)
             self._put(message, data)

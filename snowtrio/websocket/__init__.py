@@ -23,30 +23,55 @@ from ._errors import (
     WebSocketTooLargeError,
 )
 from ._hub import Hub, HubStatistics, Membership
-from ._server import accept_websocket, serve_websocket
-from ._socket import WebSocket
+from ._server import (
+    ChooseSubprotocol,
+    Handler,
+    MakeHeaders,
+    ProcessRequest,
+    ServeOptions,
+    WebSocketServer,
+    WebSocketStatistics,
+    accept_websocket,
+    serve_websocket,
+    serve_websocket_listeners,
+    serve_websocket_unix,
+)
+from ._socket import MessageReader, MessageWriter, SocketStatistics, WebSocket, WebSocketCallbacks
 from ._wire import Deflate, Message, Prepared, ToSend, WebSocketLimits
 
 __all__ = [
     "AbnormalCloseError",
+    "ChooseSubprotocol",
     "Close",
     "CloseCode",
     "Deflate",
+    "Handler",
     "Hub",
     "HubStatistics",
+    "MakeHeaders",
     "Membership",
     "Message",
+    "MessageReader",
+    "MessageWriter",
     "Prepared",
+    "ProcessRequest",
+    "ServeOptions",
+    "SocketStatistics",
     "ToSend",
     "WebSocket",
+    "WebSocketCallbacks",
     "WebSocketClosedError",
     "WebSocketHandshakeError",
     "WebSocketLimits",
     "WebSocketProtocolError",
+    "WebSocketServer",
+    "WebSocketStatistics",
     "WebSocketTooLargeError",
     "accept_websocket",
     "open_websocket",
     "serve_websocket",
+    "serve_websocket_listeners",
+    "serve_websocket_unix",
 ]
 
 # What is exported here comes from here, as far as its users need to know.

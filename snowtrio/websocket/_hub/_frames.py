@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from ..._connection import Droppable
 from ..._errors import LocalProtocolError
 from ..._side import Side
@@ -45,7 +47,7 @@ def _prepare(message: ToSend) -> Prepared:
     if isinstance(message, (bytearray, memoryview)):
         return Prepared(bytes(message))
     prepared = message if isinstance(message, Prepared) else Prepared(message)
-    data: object = prepared.message
+    data = cast("object", prepared.message)
     if isinstance(data, str):
         try:
             data.encode()
