@@ -57,6 +57,7 @@ class Delivery(Generic[SendT]):
         "done",
         "explain",
         "gathered",
+        "leavers",
         "lost",
         "on_end",
         "on_progress",
@@ -87,6 +88,8 @@ class Delivery(Generic[SendT]):
         """Makes what senders get of why nothing is sent, where a protocol has better words."""
         self.done = False
         """Whether the task has ended."""
+        self.leavers: tuple[Callable[[], None], ...] = ()
+        """Called when nothing more is accepted."""
         self._transport = transport
         self._counters = counters
         self._share = share
@@ -308,6 +311,9 @@ class Delivery(Generic[SendT]):
         self.restricted = True
         self._post.close()
         self._changes.note()
+        leavers, self.leavers = self.leavers, ()
+        for leave in leavers:
+            leave()
 
     def abandon(self) -> None:
         """Send nothing more, though the kernel might take it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -353,3 +354,7 @@ class WebSocket:
     def statistics(self) -> SocketStatistics:
         """Return the counts of this moment."""
         return self._conversation.statistics()
+
+
+conversation_of: Callable[[WebSocket], Conversation] = attrgetter("_conversation")
+"""For the room that does for many WebSockets at a time what `WebSocket` does for one."""

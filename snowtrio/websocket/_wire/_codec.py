@@ -64,7 +64,10 @@ class WebSocketCodec(Codec[Outgoing, Incoming]):
             remembers = deflate.peer_context_takeover
             inflater = Inflater(deflate.peer_window_bits, remembers=remembers)
         decoder = Decoder(side, self._limits, self._listener, inflater, pieces=self._pieces)
-        return WebSocketCoder(Encoder(side, deflater), decoder)
+        coder = WebSocketCoder(Encoder(side, deflater), decoder)
+        if side is Side.SERVER and deflater is None:
+            coder.alike = WebSocketCodec  # Frames have no mask, and nothing is remembered.
+        return coder
 
     def encode(self, message: Outgoing) -> bytes:
         """Not of a description: see `start`."""
