@@ -95,9 +95,10 @@ class WebSocketCoder(Codec[Outgoing, Incoming]):
 
     else:
         # The halves' own methods stand here, for a call less on each message.
-        __slots__ = ("decode", "decode_eof", "encode", "encode_batch")
+        __slots__ = ("alike", "decode", "decode_eof", "encode", "encode_batch")
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        self.alike: object = None
         self.encode = encoder.encode  # type: ignore[method-assign]
         self.encode_batch = encoder.encode_batch  # type: ignore[method-assign]
         self.decode = decoder.decode  # type: ignore[method-assign]
