@@ -144,14 +144,18 @@ def fetching(tasks: int) -> Scenario:
     )
 
 
-def websockets(label: str, title: str, **measured: int | str) -> Scenario:
+def websockets(
+    label: str, title: str, size: int, in_flight: int = 1, frames: str = "websocket"
+) -> Scenario:
     """Return an echo of binary messages without compression, or of text with it."""
-    deflate = measured.get("frames") == "deflate"
+    without = WITHOUT_DEFLATE if frames == "deflate" else ()
     return Scenario(
         name=f"ws-{label}",
-        title=f"WebSocket echo, {title}",
-        servers=tuple(name for name in WEBSOCKETS if not deflate or name not in WITHOUT_DEFLATE),
-        measure=partial(echo.measure, **{"frames": "websocket", "connections": 64, **measured}),
+        title=f"WebSocket echo, {title}, 64 connections x {in_flight} in flight",
+        servers=tuple(name for name in WEBSOCKETS if name not in without),
+        measure=partial(
+            echo.measure, connections=64, in_flight=in_flight, frames=frames, size=size
+        ),
     )
 
 
@@ -226,15 +230,10 @@ SCENARIOS = (
         most_rounds=3,
     ),
     fetching(100),
-    websockets("64x1", "125 B, 64 connections x 1 in flight", size=125, in_flight=1),
-    websockets("64x32", "125 B, 64 connections x 32 in flight", size=125, in_flight=32),
-    websockets("16k", "16 KiB, 64 connections x 1 in flight", size=16 * 1024, in_flight=1),
-    websockets(
-        *("deflate", "1 KiB of JSON, compressed, 64 connections x 1 in flight"),
-        size=1024,
-        in_flight=1,
-        frames="deflate",
-    ),
+    websockets("64x1", "125 B", 125),
+    websockets("64x32", "125 B", 125, in_flight=32),
+    websockets("16k", "16 KiB", 16 * 1024),
+    websockets("deflate", "1 KiB of JSON, compressed", 1024, frames="deflate"),
     Scenario(
         name="ws-broadcast",
         title="WebSocket, broadcast of 125 B to 1,000 connections",

@@ -13,8 +13,10 @@ from pathlib import Path
 import profiles
 import roster
 
-WORKLOADS = ("lines", "prefixed", "broadcast", "http")
-WORKLOADS += ("websocket", "websocket-deflate", "websocket-broadcast")
+WORKLOADS = (
+    *("lines", "prefixed", "broadcast", "http"),
+    *("websocket", "websocket-deflate", "websocket-broadcast"),
+)
 
 
 def main() -> None:

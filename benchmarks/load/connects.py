@@ -1,6 +1,7 @@
 """The load of connections that come and go: connect, exchange one line, close.
 
-Or open a WebSocket and close it in order. As many at a time as `--at-once` says, each one replaced as soon as it is done.
+Or open a WebSocket and close it in order. As many at a time as `--at-once` says, each one replaced
+as soon as it is done.
 """
 
 from __future__ import annotations

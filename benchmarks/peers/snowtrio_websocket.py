@@ -8,8 +8,9 @@ from functools import partial
 import trio
 from peers.ready import ready
 
+from snowtrio import WhenSlow
 from snowtrio.http import HTTPLimits
-from snowtrio.websocket import Deflate, Message, Prepared, WebSocket, serve_websocket
+from snowtrio.websocket import Deflate, Hub, Message, WebSocket, serve_websocket
 
 LIMITS = HTTPLimits(max_connections=10_000)
 
@@ -28,15 +29,12 @@ class Broadcaster:
     """Gives each message to everybody, its sender included."""
 
     def __init__(self) -> None:
-        self.websockets: set[WebSocket] = set()
+        self.hub = Hub(when_slow=WhenSlow.WAIT)
 
     async def __call__(self, websocket: WebSocket) -> None:
-        self.websockets.add(websocket)
+        self.hub.join(websocket)
         async for message in websocket:
-            prepared = Prepared(message)
-            for each in self.websockets:
-                await each.send(prepared)
-        self.websockets.discard(websocket)
+            await self.hub.publish(message)
 
 
 async def main(variant: str, workload: str) -> None:

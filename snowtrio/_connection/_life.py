@@ -106,7 +106,8 @@ class Life(Generic[SendT, ReceiveT]):
             changes,
             self._lost,
         )
-        self.writer.shares_coder = shares_coder
+        if shares_coder:
+            self.writer.alike = coder
         self.reader: Reader[ReceiveT] = Reader(
             transport,
             buffer,
@@ -194,6 +195,8 @@ class Life(Generic[SendT, ReceiveT]):
             self._share.close()
         self.reader.let_go()
         self.writer.let_go()
+        if self.writer.on_end is not None:
+            self.writer.on_end()
         self._nursery = None
         if isinstance(self._error, ConnectionLostError):
             # Strangers cause these at will: what its frames hold would stay until the next

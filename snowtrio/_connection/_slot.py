@@ -30,7 +30,7 @@ class Slot(Generic[ValueT]):
         It is Trio's own coroutine that is awaited: one less for each idle connection to keep.
         """
         self.waiting = trio.lowlevel.current_task()
-        return trio.lowlevel.wait_task_rescheduled(self._abort)
+        return trio.lowlevel.wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - by the caller
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self.waiting = None
@@ -41,3 +41,9 @@ class Slot(Generic[ValueT]):
         task, self.waiting = self.waiting, None
         assert task is not None
         trio.lowlevel.reschedule(task, outcome.Value(value))
+
+    def fail(self, error: Exception) -> None:
+        """Raise an error in the task that waits; there must be one."""
+        task, self.waiting = self.waiting, None
+        assert task is not None
+        trio.lowlevel.reschedule(task, outcome.Error(error))

@@ -22,12 +22,13 @@ from ._errors import (
     WebSocketProtocolError,
     WebSocketTooLargeError,
 )
+from ._hub import Hub, HubStatistics, Membership
 from ._server import (
     ChooseSubprotocol,
-    Handler,
     MakeHeaders,
     ProcessRequest,
     ServeOptions,
+    WebSocketHandler,
     WebSocketServer,
     WebSocketStatistics,
     accept_websocket,
@@ -35,7 +36,7 @@ from ._server import (
     serve_websocket_listeners,
     serve_websocket_unix,
 )
-from ._socket import WebSocket
+from ._socket import MessageReader, MessageWriter, SocketStatistics, WebSocket, WebSocketCallbacks
 from ._wire import Deflate, Message, Prepared, ToSend, WebSocketLimits
 
 __all__ = [
@@ -44,15 +45,22 @@ __all__ = [
     "Close",
     "CloseCode",
     "Deflate",
-    "Handler",
+    "Hub",
+    "HubStatistics",
     "MakeHeaders",
+    "Membership",
     "Message",
+    "MessageReader",
+    "MessageWriter",
     "Prepared",
     "ProcessRequest",
     "ServeOptions",
+    "SocketStatistics",
     "ToSend",
     "WebSocket",
+    "WebSocketCallbacks",
     "WebSocketClosedError",
+    "WebSocketHandler",
     "WebSocketHandshakeError",
     "WebSocketLimits",
     "WebSocketProtocolError",

@@ -7,18 +7,15 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias, cast
 
-from .._socket import WebSocket
-from .._wire import Message, ToSend
-from ._stub import WebSocketCallbacks, answer, run_callbacks
+from .._socket import FunctionHandler, WebSocket, WebSocketCallbacks, answer, run_callbacks
 
 CoroutineHandler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
-FunctionHandler: TypeAlias = Callable[[WebSocket, Message], ToSend | None]
 
-Handler: TypeAlias = CoroutineHandler | FunctionHandler | WebSocketCallbacks
+WebSocketHandler: TypeAlias = CoroutineHandler | FunctionHandler | WebSocketCallbacks
 """What serves a WebSocket; see `WebSocketServer`."""
 
 
-def as_coroutine_handler(handler: Handler) -> CoroutineHandler:
+def as_coroutine_handler(handler: WebSocketHandler) -> CoroutineHandler:
     """Return what is awaited once a WebSocket.
 
     Raises:

@@ -19,7 +19,7 @@ from snowtrio.websocket import (
 )
 
 from ...serving import errors_in
-from ...websocket_serving import WebSocketPeer, echo, serving_websocket
+from ...websocket_serving import WebSocketPeer, echo, handshake, serving_websocket
 
 PATIENT: dict[str, Any] = {"patience": 5000.0}
 
@@ -191,7 +191,7 @@ async def test_a_handler_that_fails(kind: str, caplog: pytest.LogCaptureFixture)
         "group": fail_together,
     }
     async with serving_websocket(handlers[kind]) as served:
-        peer, other = await served.open(), await served.open()
+        peer, other = await served.open(target="/the/path"), await served.open()
         assert await peer.echoed("yet") == "not yet"
         if kind == "plain":
             await peer.say("boom")
@@ -201,9 +201,14 @@ async def test_a_handler_that_fails(kind: str, caplog: pytest.LogCaptureFixture)
         await peer.stream.aclose()
         await wait_all_tasks_blocked()
         (logged,) = errors_in(caplog)
+        assert logged is not None
+        notes = logged.__notes__
         if isinstance(logged, BaseExceptionGroup):
             (logged,) = logged.exceptions
         assert logged is problem
+        (where,) = notes
+        assert where.startswith("in the handler of <WebSocket server ")
+        assert where.endswith(" /the/path")
         assert served.counts.closed == {1011: 1}
         assert await other.ping() == b"?"
 
@@ -406,3 +411,23 @@ async def test_a_violation_is_counted() -> None:
         await wait_all_tasks_blocked()
         assert served.counts.closed == {1002: 1}
         assert served.connections == 0
+
+
+async def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """W36: at level DEBUG, by loggers of our own: who came, who was rejected, who left and how."""
+    caplog.set_level(logging.DEBUG, "snowtrio")
+    async with serving_websocket() as served:
+        peer = await served.connect()
+        await peer.ask(handshake(target="/bad", without=("Upgrade",)))
+        peer = await served.open(target="/good")
+        await peer.close(4000)
+        await peer.stream.aclose()
+        await wait_all_tasks_blocked()
+    ours = [each for each in caplog.records if each.name == "snowtrio.websocket.server"]
+    assert {each.levelname for each in ours} == {"DEBUG"}
+    rejected, opened, closed = [each.getMessage() for each in ours]
+    assert "GET /bad" in rejected
+    assert "400 the Upgrade field" in rejected
+    assert opened.endswith("/good")
+    assert closed.endswith("/good: 4000")
+    assert all(each.name.startswith("snowtrio.") for each in caplog.records)
