@@ -35,7 +35,7 @@ from ._server import (
     serve_websocket_listeners,
     serve_websocket_unix,
 )
-from ._socket import WebSocket
+from ._socket import MessageReader, MessageWriter, SocketStatistics, WebSocket, WebSocketCallbacks
 from ._wire import Deflate, Message, Prepared, ToSend, WebSocketLimits
 
 __all__ = [
@@ -47,11 +47,15 @@ __all__ = [
     "Handler",
     "MakeHeaders",
     "Message",
+    "MessageReader",
+    "MessageWriter",
     "Prepared",
     "ProcessRequest",
     "ServeOptions",
+    "SocketStatistics",
     "ToSend",
     "WebSocket",
+    "WebSocketCallbacks",
     "WebSocketClosedError",
     "WebSocketHandshakeError",
     "WebSocketLimits",
