@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from snowtrio.http import UpgradeRefusedError
-from snowtrio.testing.websocket import expect_close, expect_message, expect_pong
+from snowtrio.testing.websocket import Frame, Opcode, expect_close, expect_message, expect_pong
 
 from .asgi_websockets import (
     HANDSHAKE,
@@ -198,3 +198,33 @@ async def test_a_bad_handshake_is_not_the_applications(field: bytes, status: byt
     async with serving(app) as served:
         peer = await served.connect(bad)
         assert (await peer.receive_head()).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize("answer", ["websocket.accept", "websocket.close"])
+async def test_an_answer_while_another_task_receives(
+    autojump_clock: MockClock, answer: str
+) -> None:
+    """W35, W1: what the client has sent early is the WebSocket's."""
+    heard: list[Message] = []
+
+    async def hear(receive: Receive) -> None:
+        heard.append(await receive())
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hear, receive)
+            await trio.testing.wait_all_tasks_blocked()
+            await send({"type": answer})
+
+    async with serving(app) as served:
+        early = Frame(Opcode.TEXT, b"early", masked=True).encode()
+        peer = await served.connect(HANDSHAKE + early)
+        head = await peer.receive_head()
+        await trio.sleep(1)
+    if answer == "websocket.accept":
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert heard == [{"type": "websocket.receive", "text": "early", "bytes": None}]
+    else:
+        assert head.startswith(b"HTTP/1.1 403 ")
+        assert heard == [disconnected(1006)]
