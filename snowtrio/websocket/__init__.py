@@ -42,7 +42,7 @@ from ._server import (
     serve_websocket_listeners,
     serve_websocket_unix,
 )
-from ._socket import WebSocket
+from ._socket import MessageReader, MessageWriter, SocketStatistics, WebSocket, WebSocketCallbacks
 from ._wire import Deflate, Message, Prepared, ToSend, WebSocketLimits
 
 __all__ = [
@@ -53,14 +53,18 @@ __all__ = [
     "Deflate",
     "MakeHeaders",
     "Message",
+    "MessageReader",
+    "MessageWriter",
     "OpenOptions",
     "Prepared",
     "ProcessRequest",
     "Reconnect",
     "Reconnecting",
     "ServeOptions",
+    "SocketStatistics",
     "ToSend",
     "WebSocket",
+    "WebSocketCallbacks",
     "WebSocketClosedError",
     "WebSocketHandler",
     "WebSocketHandshakeError",
