@@ -13,7 +13,14 @@
 Needs ``pip install snowtrio[websocket]``.
 """
 
-from ._client import open_websocket
+from ._client import (
+    OpenOptions,
+    Reconnect,
+    Reconnecting,
+    is_temporary,
+    open_reconnecting,
+    open_websocket,
+)
 from ._close import Close, CloseCode
 from ._errors import (
     AbnormalCloseError,
@@ -24,10 +31,10 @@ from ._errors import (
 )
 from ._server import (
     ChooseSubprotocol,
-    Handler,
     MakeHeaders,
     ProcessRequest,
     ServeOptions,
+    WebSocketHandler,
     WebSocketServer,
     WebSocketStatistics,
     accept_websocket,
@@ -44,19 +51,22 @@ __all__ = [
     "Close",
     "CloseCode",
     "Deflate",
-    "Handler",
     "MakeHeaders",
     "Message",
     "MessageReader",
     "MessageWriter",
+    "OpenOptions",
     "Prepared",
     "ProcessRequest",
+    "Reconnect",
+    "Reconnecting",
     "ServeOptions",
     "SocketStatistics",
     "ToSend",
     "WebSocket",
     "WebSocketCallbacks",
     "WebSocketClosedError",
+    "WebSocketHandler",
     "WebSocketHandshakeError",
     "WebSocketLimits",
     "WebSocketProtocolError",
@@ -64,6 +74,8 @@ __all__ = [
     "WebSocketStatistics",
     "WebSocketTooLargeError",
     "accept_websocket",
+    "is_temporary",
+    "open_reconnecting",
     "open_websocket",
     "serve_websocket",
     "serve_websocket_listeners",

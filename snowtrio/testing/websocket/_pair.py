@@ -20,7 +20,7 @@ from ...websocket import (
     open_websocket,
     serve_websocket_listeners,
 )
-from ...websocket._server import Handler, ServeOptions
+from ...websocket._server import ServeOptions, WebSocketHandler
 from .._memory import MemoryListener
 from ._host import Host, serve_host
 
@@ -139,7 +139,7 @@ class MemoryWebSockets:
 
 @asynccontextmanager
 async def serve_websocket_in_memory(
-    handler: Handler, *, lockstep: bool = False, **options: Unpack[ServeOptions]
+    handler: WebSocketHandler, *, lockstep: bool = False, **options: Unpack[ServeOptions]
 ) -> AsyncGenerator[MemoryWebSockets, None]:
     """Serve a handler in memory, to test it from its clients' side.
 

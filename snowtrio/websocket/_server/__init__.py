@@ -6,7 +6,7 @@ server, on the ``_terms`` that it was given and by the rules of ``_opening``.
 """
 
 from ._accepting import accept, accept_websocket
-from ._handlers import Handler
+from ._handlers import WebSocketHandler
 from ._opening import ChooseSubprotocol, check_request
 from ._serve import ServeOptions, serve_websocket, serve_websocket_listeners, serve_websocket_unix
 from ._statistics import WebSocketStatistics
@@ -15,11 +15,11 @@ from ._websocket_server import ProcessRequest, WebSocketServer
 
 __all__ = [
     "ChooseSubprotocol",
-    "Handler",
     "MakeHeaders",
     "ProcessRequest",
     "ServeOptions",
     "Terms",
+    "WebSocketHandler",
     "WebSocketServer",
     "WebSocketStatistics",
     "accept",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence, Set
 from typing import TypeAlias, cast
@@ -20,10 +21,13 @@ from .._close import Close, CloseCode
 from .._socket import WebSocket
 from .._wire import Deflate, WebSocketLimits
 from ._accepting import accept, last_word
-from ._handlers import Handler, as_coroutine_handler
+from ._handlers import WebSocketHandler, as_coroutine_handler
 from ._opening import ChooseSubprotocol
 from ._statistics import Tally, WebSocketStatistics
 from ._terms import MakeHeaders, Terms
+
+# What strangers bring about is told at level DEBUG alone; failing handlers are the core's to tell.
+logger = logging.getLogger("snowtrio.websocket.server")
 
 ProcessRequest: TypeAlias = Callable[[Request], object | Awaitable[object]]
 """What looks at requests before they are answered; see `WebSocketServer`."""
@@ -76,7 +80,7 @@ class WebSocketServer:
 
     def __init__(
         self,
-        handler: Handler,
+        handler: WebSocketHandler,
         *,
         ssl_context: ssl.SSLContext | None = None,
         subprotocols: ChooseSubprotocol = (),
@@ -129,27 +133,26 @@ class WebSocketServer:
         try:
             answered = await self._look_at(request)
             if isinstance(answered, Response):
-                self._tally.rejected[answered.status] += 1
+                self._note_rejected(request, answered.status)
                 return answered
             websocket, conversation = await accept(request, self._terms, answered)
         except HTTPError as error:
-            self._tally.rejected[error.status] += 1
+            self._note_rejected(request, error.status, error.detail)
             raise
         except Exception as error:
             if not is_departure(error):
-                self._tally.rejected[500] += 1
+                self._note_rejected(request, 500)
             raise
-        self._tally.opened += 1
-        self._open[websocket] = None
+        self._note_opened(websocket)
         try:
             await self._handler(websocket)
             await conversation.close(Close(CloseCode.NORMAL))
         except BaseException as error:
             conversation.begin_close(last_word(error))
+            _note_where(error, websocket)
             raise
         finally:
-            del self._open[websocket]
-            self._tally.note_closed(websocket)
+            self._note_closed(websocket)
         return None
 
     async def _look_at(self, request: Request) -> object:
@@ -157,6 +160,20 @@ class WebSocketServer:
             return None
         found = self._process_request(request)
         return await cast("Awaitable[object]", found) if inspect.isawaitable(found) else found
+
+    def _note_rejected(self, request: Request, status: int, detail: str = "") -> None:
+        self._tally.rejected[status] += 1
+        logger.debug("rejected %r of %r: %d %s", request, request.peer_address, status, detail)
+
+    def _note_opened(self, websocket: WebSocket) -> None:
+        self._tally.opened += 1
+        self._open[websocket] = None
+        logger.debug("opened %r %s", websocket, websocket.target)
+
+    def _note_closed(self, websocket: WebSocket) -> None:
+        del self._open[websocket]
+        code = self._tally.note_closed(websocket)
+        logger.debug("closed %r %s: %d", websocket, websocket.target, code)
 
     # Looking at it
 
@@ -243,6 +260,12 @@ class WebSocketServer:
             RuntimeError: the server does not serve yet, or ended before it had drained.
         """
         return await self._http.drain(timeouts)
+
+
+def _note_where(error: BaseException, websocket: WebSocket) -> None:
+    """Have a traceback say which WebSocket it is about; one that is raised again says it once."""
+    if isinstance(error, Exception) and not hasattr(error, "__notes__"):
+        error.add_note(f"in the handler of {websocket!r} {websocket.target}")
 
 
 def _one_request(limits: HTTPLimits) -> HTTPLimits:
