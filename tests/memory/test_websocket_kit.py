@@ -21,6 +21,7 @@ from snowtrio.testing.websocket import (
 )
 from snowtrio.websocket import (
     Close,
+    Deflate,
     WebSocket,
     WebSocketLimits,
 )
@@ -54,6 +55,15 @@ async def test_a_pair_has_what_the_handshake_had() -> None:
         client, server = pair
         assert client.subprotocol == server.subprotocol == "a"
         assert server.request_headers["x-name"] == "emma"
+
+
+async def test_a_pair_that_compresses(autojump_clock: MockClock) -> None:
+    """W34, W22."""
+    async with open_websocket_pair(compression=Deflate()) as (client, server):
+        assert "permessage-deflate" in client.response_headers["sec-websocket-extensions"]
+        await client.send("x" * 10_000)
+        await expect_message(server, "x" * 10_000)
+        assert server.statistics().bytes_received < 1000
 
 
 async def test_each_end_has_its_limits(autojump_clock: MockClock) -> None:

@@ -16,6 +16,7 @@ from snowtrio.testing.websocket import (
     open_websocket_with_peer,
 )
 from snowtrio.websocket import (
+    Deflate,
     WebSocketClosedError,
     WebSocketHandshakeError,
 )
@@ -112,3 +113,19 @@ async def test_what_a_peer_is_not_sent(autojump_clock: MockClock) -> None:
             await peer.expect_frame(3)
         with pytest.raises(WebSocketClosedError):
             await server.send("hello")
+
+
+@pytest.mark.parametrize("side", [Side.SERVER, Side.CLIENT])
+async def test_a_peer_that_compresses(autojump_clock: MockClock, side: Side) -> None:
+    """W34, W22: what it negotiates is in its headers, what it compresses is the test's affair."""
+    agreed = "permessage-deflate; server_max_window_bits=12"
+    headers = [("Sec-WebSocket-Extensions", agreed)]
+    hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00"  # RFC 7692, section 7.2.3.1
+    async with open_websocket_with_peer(side, headers=headers, compression=Deflate()) as pair:
+        websocket, peer = pair
+        await peer.send_frame(Opcode.TEXT, hello, rsv=4)
+        await expect_message(websocket, "Hello")
+        await websocket.send("x" * 1000)
+        frame = await peer.expect_frame(Opcode.TEXT)
+        assert frame.rsv == 4
+        assert len(frame.payload) < 100

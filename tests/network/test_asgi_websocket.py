@@ -41,10 +41,11 @@ async def in_thread(function: Callable[..., Any], *arguments: Any, **options: An
         return await trio.to_thread.run_sync(partial(function, *arguments, **options))
 
 
-def echo(server: ASGIServer, **options: Any) -> None:
+def echo(server: ASGIServer, compressed: bool = False, **options: Any) -> None:
     subprotocols = [Subprotocol("chat")]
     with opening(server, "/ws/echo/emma", subprotocols=subprotocols, **options) as socket:
         assert socket.subprotocol == "chat"
+        assert bool(socket.protocol.extensions) is compressed
         for message in ("hello", "", 1, ["\u00e4\U0001f409"], "x" * 100_000):
             socket.send(json.dumps(message))
             assert json.loads(socket.recv()) == {"emma": message}
@@ -60,7 +61,7 @@ async def test_starlette(compression: Deflate | None) -> None:
     events: list[str] = []
     app = make_starlette(events)
     async with serving(app, lifespan="on", websocket_compression=compression) as server:
-        await in_thread(echo, server)
+        await in_thread(echo, server, compression is not None)
         await server.drain()
     assert events == ["startup", "4000 enough", "shutdown"]
 

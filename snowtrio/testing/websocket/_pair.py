@@ -69,24 +69,26 @@ async def open_websocket_pair(
     """
     listener = MemoryListener(lockstep=lockstep) if streams is None else _Given(*streams)
     host = Host()
-    async with serve_host(
-        host,
-        listener,
-        subprotocols=subprotocols,
-        compression=compression,
-        limits=server_limits if server_limits is not None else limits,
-        http_limits=http_limits,
-    ):
-        async with open_websocket(
+    async with (
+        serve_host(
+            host,
+            listener,
+            subprotocols=subprotocols,
+            compression=compression,
+            limits=server_limits if server_limits is not None else limits,
+            http_limits=http_limits,
+        ),
+        open_websocket(
             f"ws://memory{path}",
             endpoint=StreamEndpoint(listener.connect),
             headers=headers,
             subprotocols=subprotocols,
             compression=compression,
             limits=limits,
-        ) as client:
-            yield client, await host.wait_opened()
-            host.left.set()
+        ) as client,
+    ):
+        yield client, await host.wait_opened()
+        host.left.set()
 
 
 class MemoryWebSockets:
