@@ -44,10 +44,10 @@ async def serve_asgi(
     It is called for each request and each WebSocket, with context variables of its own, and is told
     when the client leaves, not cancelled. What it raises is logged by ``snowtrio.asgi``; a response
     that has not begun is a 500 then, one that has is cut, and a WebSocket is closed with 1011. A
-    body above ``limits.max_body_size``, or one that
-    comes too slowly, is answered by the server (413, 408), and the application told that the client
-    has left. So are requests for a WebSocket that are not as they have to be (400, 426): the
-    application is not asked. A drain closes WebSockets with 1001.
+    body above ``limits.max_body_size``, or one that comes too slowly, is answered by the server
+    (413, 408), and the application told that the client has left. Requests for a WebSocket that are
+    not as they have to be are answered by the server alone (400, 426). A drain closes WebSockets
+    with 1001.
 
     Cancelled, it cancels the application too, which is not told to shut down. Where a listener
     breaks, what the application does for requests is cancelled, and it shuts down.

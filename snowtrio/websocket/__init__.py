@@ -13,7 +13,14 @@
 Needs ``pip install snowtrio[websocket]``.
 """
 
-from ._client import open_websocket
+from ._client import (
+    OpenOptions,
+    Reconnect,
+    Reconnecting,
+    is_temporary,
+    open_reconnecting,
+    open_websocket,
+)
 from ._close import Close, CloseCode
 from ._errors import (
     AbnormalCloseError,
@@ -52,8 +59,11 @@ __all__ = [
     "Message",
     "MessageReader",
     "MessageWriter",
+    "OpenOptions",
     "Prepared",
     "ProcessRequest",
+    "Reconnect",
+    "Reconnecting",
     "ServeOptions",
     "SocketStatistics",
     "ToSend",
@@ -68,6 +78,8 @@ __all__ = [
     "WebSocketStatistics",
     "WebSocketTooLargeError",
     "accept_websocket",
+    "is_temporary",
+    "open_reconnecting",
     "open_websocket",
     "serve_websocket",
     "serve_websocket_listeners",

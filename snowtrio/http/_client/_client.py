@@ -267,6 +267,7 @@ class HTTPClient(EnteredOnce):
         headers: HeadersToSend = (),
         timeout: float | Timeouts | None = None,
         max_redirects: int = 0,
+        farewell: Callable[[], object] | None = None,
     ) -> AsyncGenerator[Connection[SendT, ReceiveT, object], None]:
         """Ask a server to go on in another protocol, and give the connection.
 
@@ -282,6 +283,8 @@ class HTTPClient(EnteredOnce):
             headers: further fields of the request.
             timeout: up to the response's head.
             max_redirects: followed at most.
+            farewell: called, once the connection is there, before it is cut because the client is
+                cancelled: the last moment for ``send_nowait``. It must not raise.
 
         Raises:
             UpgradeRefusedError: the server answered with another status; the error has the
@@ -304,7 +307,7 @@ class HTTPClient(EnteredOnce):
             if head.status != 101:
                 raise UpgradeRefusedError(head.status, protocol, response)
             made = codec(response) if callable(codec) else codec
-            connection = exchange.switch(made)
+            connection = exchange.switch(made, farewell)
             yield connection
             await connection.aclose()
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from copy import copy
 from functools import lru_cache
 from typing import TypeAlias
 from urllib.request import getproxies, proxy_bypass
@@ -83,6 +84,12 @@ class Proxy:
     def sees(self, origin: Origin) -> bool:
         """Whether the proxy itself is asked for what belongs to an origin."""
         return self.socks is None and not self.tunnels(origin)
+
+    def for_tunnels(self) -> Proxy:
+        """Return the same proxy, asked for tunnels alone."""
+        other = copy(self)
+        other.tunnel_all = True
+        return other
 
     def endpoint(
         self,

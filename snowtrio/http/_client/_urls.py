@@ -152,7 +152,8 @@ def as_http(url: str | URL) -> URL:
     """
     parsed = parse_url(url)
     scheme = _ASKED_OVER.get(parsed.scheme)
-    return parsed if scheme is None else parsed.with_scheme(scheme)
+    # Without a host, yarl takes it for a path.
+    return parsed if scheme is None or not parsed.raw_host else parsed.with_scheme(scheme)
 
 
 def _find_origin(url: URL) -> Origin:

@@ -20,7 +20,7 @@ from ...websocket import (
     open_websocket,
     serve_websocket_listeners,
 )
-from ...websocket._server import Handler, ServeOptions
+from ...websocket._server import ServeOptions, WebSocketHandler
 from .._memory import MemoryListener
 from ._host import Host, serve_host
 
@@ -69,24 +69,26 @@ async def open_websocket_pair(
     """
     listener = MemoryListener(lockstep=lockstep) if streams is None else _Given(*streams)
     host = Host()
-    async with serve_host(
-        host,
-        listener,
-        subprotocols=subprotocols,
-        compression=compression,
-        limits=server_limits if server_limits is not None else limits,
-        http_limits=http_limits,
-    ):
-        async with open_websocket(
+    async with (
+        serve_host(
+            host,
+            listener,
+            subprotocols=subprotocols,
+            compression=compression,
+            limits=server_limits if server_limits is not None else limits,
+            http_limits=http_limits,
+        ),
+        open_websocket(
             f"ws://memory{path}",
             endpoint=StreamEndpoint(listener.connect),
             headers=headers,
             subprotocols=subprotocols,
             compression=compression,
             limits=limits,
-        ) as client:
-            yield client, await host.wait_opened()
-            host.left.set()
+        ) as client,
+    ):
+        yield client, await host.wait_opened()
+        host.left.set()
 
 
 class MemoryWebSockets:
@@ -139,7 +141,7 @@ class MemoryWebSockets:
 
 @asynccontextmanager
 async def serve_websocket_in_memory(
-    handler: Handler, *, lockstep: bool = False, **options: Unpack[ServeOptions]
+    handler: WebSocketHandler, *, lockstep: bool = False, **options: Unpack[ServeOptions]
 ) -> AsyncGenerator[MemoryWebSockets, None]:
     """Serve a handler in memory, to test it from its clients' side.
 
