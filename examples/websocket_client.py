@@ -46,6 +46,11 @@ from snowtrio.websocket import (
 
 READ_SIZE = 64 * 1024
 
+# While a WebSocket is being closed, what there is no room for is thrown away; here it would be
+# missing in the output.
+MAX_QUEUED = 1024 * 1024
+MAX_QUEUED_SIZE = 64 * 1024 * 1024
+
 IN_ORDER = (CloseCode.NORMAL, CloseCode.NO_STATUS)
 
 
@@ -141,7 +146,10 @@ def opening(arguments: argparse.Namespace) -> AbstractAsyncContextManager[WebSoc
         origin=arguments.origin,
         compression=Deflate() if arguments.compression else None,
         limits=WebSocketLimits(
-            ping_interval=arguments.ping_interval, max_message_size=arguments.max_message_size
+            max_message_size=arguments.max_message_size,
+            max_queued_messages=MAX_QUEUED,
+            max_queued_size=MAX_QUEUED_SIZE,
+            ping_interval=arguments.ping_interval,
         ),
         timeout=arguments.timeout,
         ssl_context=make_context(arguments),
