@@ -10,7 +10,7 @@ connections together.
 
 from ._budget import MemoryBudget, Share
 from ._connection import Connection, control_of, writer_of
-from ._control import Control
+from ._control import Control, SendInTurn
 from ._departures import Departures, current_departures
 from ._ending import Cause, Ending
 from ._life import Life, cause_of
@@ -33,6 +33,7 @@ __all__ = [
     "Ending",
     "Life",
     "MemoryBudget",
+    "SendInTurn",
     "Share",
     "Slot",
     "TokenBucket",

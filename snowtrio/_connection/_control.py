@@ -1,21 +1,24 @@
-"""What a protocol does beside the conversation: answer by itself, part, read on.
+"""What a protocol does beside the conversation: answer by itself, end in its own way, read on.
 
 For the rooms above whose protocols have messages of their own between those of their users.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from .._errors import ConnectionClosedError
+from ._answering import Answering
 from ._changes import Changes
 from ._reader import Reader
-from ._shelf import Shelf
 from ._statistics import Counters
 from ._writer import Writer
 
 SendT = TypeVar("SendT")
+
+SendInTurn: TypeAlias = Callable[[SendT], Awaitable[None]]
 
 
 class Control(Generic[SendT]):
@@ -48,14 +51,28 @@ class Control(Generic[SendT]):
         """
         self._writer.accept_past(message)
 
+    def send_last(self, message: SendT) -> None:
+        """As `send_nowait`, and accept nothing more; the kernel is offered what there is at once.
+
+        What was accepted still goes, and receiving goes on.
+        """
+        self._writer.accept_past(message)
+        self._writer.depart()
+        self._writer.refuse(ConnectionClosedError("this side has ended its messages"))
+
     @asynccontextmanager
-    async def alone(self) -> AsyncGenerator[Callable[[SendT], Any], None]:
+    async def alone(self) -> AsyncGenerator[SendInTurn[SendT], None]:
         """Keep all other senders waiting; what is given sends, in the meantime.
 
         What `send_nowait` accepts goes in between.
         """
-        async with self._writer.take_turns():
-            yield self._send_in_turn
+        writer = self._writer
+        async with writer.take_turns():
+            writer.exclusive = True
+            try:
+                yield self._send_in_turn
+            finally:
+                writer.exclusive = False
 
     async def _send_in_turn(self, message: SendT) -> None:
         await self._writer.wait_in_turn()
@@ -71,9 +88,17 @@ class Control(Generic[SendT]):
         """Messages accepted so far."""
         return self._writer.accepted
 
-    def on_progress(self, function: Callable[[], None]) -> None:
-        """Have a function called whenever the kernel has taken something."""
-        self._writer.on_progress = function
+    def on_next_progress(self, function: Callable[[], None]) -> None:
+        """Have a function called once, when the kernel has taken something; it must not send."""
+        before = self._writer.on_progress
+
+        def progressed() -> None:
+            self._writer.on_progress = before
+            if before is not None:
+                before()
+            function()
+
+        self._writer.on_progress = progressed
 
     @property
     def past_sending(self) -> bool:
@@ -87,12 +112,24 @@ class Control(Generic[SendT]):
     ) -> None:
         """Let reading go on while nobody receives (by default it stops with one batch).
 
+        Batches have up to half of what may be kept. One is in the receiver's hands and one in the
+        reader's beside those that are kept, so twice as much may be held.
+
         Parameters:
-            max_messages: decoded and not received, at most.
-            max_size: of all of them; the last batch may go beyond it.
+            max_messages: kept at most.
+            max_size: of all that are kept; the batch that goes beyond it is kept too.
             size: of one message.
         """
-        self._inbox.read_ahead(Shelf(max_messages, max_size, size))
+        self._reader.read_ahead(max_messages, max_size, size)
+
+    def read_on(self) -> None:
+        """Have what comes read at once, though no receiver is there: an answer is expected."""
+        self._reader.read_on()
+
+    def spill(self) -> None:
+        """Read on whether anybody receives or not; what there is no room for is thrown away."""
+        self._inbox.spill()
+        self._reader.read_on()
 
     @property
     def reading_stopped(self) -> bool:
@@ -100,14 +137,42 @@ class Control(Generic[SendT]):
         return self._inbox.full
 
     @property
+    def queued(self) -> int:
+        """Messages that were decoded and not received."""
+        return self._inbox.queued
+
+    @property
     def bytes_received(self) -> int:
         """Bytes that have come so far."""
         return self._counters.bytes_received
 
     @property
+    def has_bytes(self) -> bool:
+        """Whether there are bytes that have not been looked at, as far as can be told."""
+        return self._reader.has_input()
+
+    @property
     def input_ended(self) -> bool:
         """Whether nothing more will be read."""
         return self._reader.done
+
+    async def discard_rest(self) -> None:
+        """Throw away what comes behind the last message, until the peer ends its input.
+
+        Only once `input_ended`; one task at a time.
+        """
+        await self._reader.discard_rest()
+
+    async def answer(self, function: Callable[[Any, Any], SendT | None], given: object) -> None:
+        """As `Connection.answer`, which raises the same.
+
+        Parameters:
+            function: of `given` and a message.
+            given: to the function, in the connection's place.
+        """
+        answering: Answering[SendT, Any]
+        answering = Answering(function, given, self._writer, self._inbox.interrupt)
+        await self._reader.answer(answering)
 
     # Waiting
 
@@ -125,11 +190,30 @@ class Control(Generic[SendT]):
 
     # The end
 
-    def part(self, error: Exception) -> None:
-        """Accept nothing more; what was accepted still goes, and receiving goes on.
+    def explain(self, function: Callable[[Exception], Exception]) -> None:
+        """Have a function say what senders and receivers get once nothing goes on.
+
+        What has come can then be received after our side has closed, and a receiver that waits is
+        told of a loss before its handler is cancelled for it.
 
         Parameters:
-            error: what senders get from now on; and receivers, once our side has closed.
+            function: of the core's reason; returns an error of its own each time, or the reason.
         """
-        self._inbox.parting = error
-        self._writer.refuse(error)
+        self._writer.explain = self._inbox.explain = function
+
+    def on_input_taken(self, function: Callable[[], None]) -> None:
+        """Have a function called when a receiver has taken all that came, and asks for more."""
+        self._inbox.on_end = function
+
+    def on_end(self, function: Callable[[], None]) -> None:
+        """Have a function called when the connection has ended, whatever the cause."""
+        self._writer.on_end = function
+
+    def lose(self, error: Exception) -> None:
+        """Take the connection for lost, for a reason that the transport does not know of."""
+        self._writer.give_up(error)
+
+    @property
+    def loss(self) -> Exception | None:
+        """What broke the connection or ended its input, if anything did."""
+        return self._writer.lost or self._reader.error

@@ -6,7 +6,7 @@ stops the decoding between two batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -26,16 +26,39 @@ class Decoder(Generic[ReceiveT]):
         size: the most messages in a batch.
     """
 
-    __slots__ = ("_decoding", "_failure", "_fresh", "_size", "buffer", "coder", "more")
+    __slots__ = (
+        "_decoding",
+        "_failure",
+        "_fresh",
+        "_max_weight",
+        "_size",
+        "_weigh",
+        "buffer",
+        "coder",
+        "more",
+    )
 
     def __init__(self, coder: Codec[Any, ReceiveT], buffer: ReceiveBuffer, size: int) -> None:
         self.coder = coder
         self.buffer = buffer
         self._size = size
+        self._weigh: Callable[[ReceiveT], int] | None = None
+        self._max_weight = 0
         self._fresh = self.more = bool(buffer)
         """Whether there may be more to have before anything is fed."""
         self._decoding: Iterator[ReceiveT] | None = None
         self._failure: Exception | None = None
+
+    def bound(self, size: int, max_weight: int, weigh: Callable[[ReceiveT], int]) -> None:
+        """Make batches smaller, where a few bytes can become large messages.
+
+        Parameters:
+            size: the most messages in a batch.
+            max_weight: of a batch, which ends with the message that goes beyond it.
+            weigh: says how large a message is.
+        """
+        self._size = min(self._size, size)
+        self._weigh, self._max_weight = weigh, max_weight
 
     def feed(self, data: bytes) -> None:
         """Add what a read brought. Everything before it has been decoded, as far as it goes."""
@@ -85,10 +108,29 @@ class Decoder(Generic[ReceiveT]):
     def _pull(self, decoding: Iterator[ReceiveT]) -> list[ReceiveT]:
         """Return as many messages as there are, up to a batch."""
         batch: list[ReceiveT] = []
+        full = False
         try:
-            batch.extend(islice(decoding, self._size))
+            if self._weigh is None:
+                batch.extend(islice(decoding, self._size))
+            else:
+                full = self._pull_weighed(decoding, self._weigh, batch)
         except Exception as error:  # whatever a coder raises belongs to its connection
             self._failure = error
-        if self._failure is not None or len(batch) < self._size:
+        if self._failure is not None or not (full or len(batch) >= self._size):
             self._decoding = None
         return batch
+
+    def _pull_weighed(
+        self,
+        decoding: Iterator[ReceiveT],
+        weigh: Callable[[ReceiveT], int],
+        batch: list[ReceiveT],
+    ) -> bool:
+        """Fill a batch up to a weight; say whether there may be more."""
+        left = self._max_weight
+        for message in decoding:
+            batch.append(message)
+            left -= weigh(message)
+            if left <= 0 or len(batch) >= self._size:
+                return True
+        return False

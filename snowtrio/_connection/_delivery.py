@@ -55,8 +55,10 @@ class Delivery(Generic[SendT]):
         "_transport",
         "broadcast",
         "done",
+        "explain",
         "gathered",
         "lost",
+        "on_end",
         "on_progress",
         "outbox",
         "refusal",
@@ -79,6 +81,10 @@ class Delivery(Generic[SendT]):
         """What broke the transport, if anything did."""
         self.on_progress: Callable[[], None] | None = None
         """Called when the kernel has taken something, where anybody wants to know."""
+        self.on_end: Callable[[], None] | None = None
+        """Called when the connection has ended, where anybody wants to know."""
+        self.explain: Callable[[Exception], Exception] | None = None
+        """Makes what senders get of why nothing is sent, where a protocol has better words."""
         self.done = False
         """Whether the task has ended."""
         self._transport = transport
@@ -157,7 +163,7 @@ class Delivery(Generic[SendT]):
         try:
             taken = self._transport.send_nowait(data)
         except _LOSSES as error:
-            raise again(self._lost(error)) from error
+            raise self._explained(self._lost(error)) from error
         if taken:
             self._counters.bytes_sent += taken
             self._counters.writes += 1
@@ -277,6 +283,13 @@ class Delivery(Generic[SendT]):
         self.lost = as_lost(error)
         self._on_loss(self.lost)
         return self.lost
+
+    def give_up(self, error: Exception) -> None:
+        """Take the connection for lost, though the transport does not say so."""
+        self._lost(error)
+
+    def _explained(self, error: Exception) -> Exception:
+        return again(error) if self.explain is None else self.explain(error)
 
     @property
     def _hopeless(self) -> bool:

@@ -37,7 +37,7 @@ class Flushing(Delivery[SendT]):
     Parameters: those of `Delivery`.
     """
 
-    __slots__ = ("_marks", "_turns")
+    __slots__ = ("_marks", "_turns", "exclusive")
 
     def __init__(
         self,
@@ -52,6 +52,8 @@ class Flushing(Delivery[SendT]):
         self._turns: trio.StrictFIFOLock | None = None
         self._marks: tuple[_Mark, ...] = ()
         """What `flush` waits for: a message that is dropped before it makes it come sooner."""
+        self.exclusive = False
+        """Whether somebody is in the middle of what no other message may come into."""
 
     async def flush(self) -> None:
         """Wait until the kernel has all that was accepted before the call."""
@@ -123,9 +125,9 @@ class Flushing(Delivery[SendT]):
 
     def _check(self) -> None:
         if self.refusal is not None:
-            raise again(self.refusal)
+            raise self._explained(self.refusal)
 
     def _raise_why_not_sent(self) -> None:
         if self.lost is not None:
-            raise again(self.lost)
+            raise self._explained(self.lost)
         self._check()

@@ -33,10 +33,12 @@ class Inbox(Generic[ReceiveT]):
         "_receiving",
         "_shelf",
         "_slot",
+        "explain",
         "near",
-        "parting",
+        "on_end",
         "read",
         "ready",
+        "spills",
     )
 
     def __init__(self) -> None:
@@ -57,8 +59,15 @@ class Inbox(Generic[ReceiveT]):
         self._closed = False
         self._end: Exception | None = None
         self._shelf: Shelf[ReceiveT] | None = None
-        self.parting: Exception | None = None
-        """What a receiver gets once our side has closed, rather than a `ConnectionClosedError`."""
+        self.spills = False
+        """Whether what comes and finds no room is thrown away: nobody is expected to want it."""
+        self.explain: Callable[[Exception], Exception] | None = None
+        """Makes what a receiver gets of why nothing comes, where a protocol has better words.
+
+        Then what has come can be received after our side has closed, too.
+        """
+        self.on_end: Callable[[], None] | None = None
+        """Called when the receiver has taken all that came, and asks for more."""
 
     def read_ahead(self, shelf: Shelf[ReceiveT]) -> None:
         """Let reading go on without a receiver, as far as there is room on a shelf."""
@@ -67,13 +76,30 @@ class Inbox(Generic[ReceiveT]):
     @property
     def holds(self) -> bool:
         """Whether something waits for a receiver that is away, or the end has come."""
+        return self._holds or self._end is not None
+
+    @property
+    def _holds(self) -> bool:
         kept = self._shelf is not None and bool(self._shelf.items)
-        return kept or self._in_hand is not None or self._end is not None
+        return kept or self._in_hand is not None
 
     @property
     def full(self) -> bool:
         """Whether reading has stopped because nobody receives."""
         return self._in_hand is not None and self._end is None
+
+    @property
+    def queued(self) -> int:
+        """Messages that were decoded and not received."""
+        kept = self._shelf.messages if self._shelf is not None else 0
+        in_hand = len(self._in_hand) if isinstance(self._in_hand, list) else 0
+        return len(self.ready) + kept + in_hand
+
+    def spill(self) -> None:
+        """Read on from now on, whether anybody receives or not."""
+        self.spills = True
+        if self.full and self._shelf is not None:
+            self._move_up(self._shelf, force=True)
 
     # The receiver
 
@@ -103,7 +129,7 @@ class Inbox(Generic[ReceiveT]):
 
     def put_back(self, messages: list[ReceiveT]) -> None:
         """Take back what was taken last and not looked at; nothing else is in `ready`."""
-        if messages and not self._closed:
+        if messages and (not self._closed or self.explain is not None):
             self.ready = messages[::-1]
 
     def take_nowait(self) -> Item[ReceiveT] | None:
@@ -112,20 +138,43 @@ class Inbox(Generic[ReceiveT]):
 
     def _pick_up(self) -> Item[ReceiveT] | None:
         """Return what waits, None if nothing does yet."""
-        if self._closed:
-            raise again(self.parting or ConnectionClosedError("this side closed the connection"))
-        if self._shelf is not None and self._shelf.items:
-            return self._shelf.take()
+        if self._closed and self.explain is None:
+            raise ConnectionClosedError("this side closed the connection")
+        shelf = self._shelf
+        if shelf is not None and shelf.items:
+            item = shelf.take()
+            if self.full:
+                self._move_up(shelf)
+            return item
         if self._in_hand is None:
             if self._end is not None:
-                raise again(self._end)
+                self.note_end()
+                raise self.explained(self._end)
             return None
         item, self._in_hand = self._in_hand, None
+        self._release_reader()
+        return item
+
+    def _move_up(self, shelf: Shelf[ReceiveT], *, force: bool = False) -> None:
+        """Put what the reader has in hand to the shelf, so that it can go on."""
+        if self._in_hand is not None and shelf.put(self._in_hand, force=force):
+            self._in_hand = None
+            self._release_reader()
+
+    def _release_reader(self) -> None:
         if self._end is None and self._channel is not None:
             # A reader that was stopped a moment ago does not wait there any more.
             with contextlib.suppress(trio.WouldBlock):
                 self._channel.receive_nowait()
-        return item
+
+    def note_end(self) -> None:
+        """Say so if the receiver has taken all that there will be."""
+        if self.on_end is not None and self._end is not None and not (self.ready or self._holds):
+            self.on_end()
+
+    def explained(self, error: Exception) -> Exception:
+        """Return what a receiver gets for the end."""
+        return again(error) if self.explain is None else self.explain(error)
 
     def take_ready(self) -> list[ReceiveT]:
         """Return all that is in `ready`, in order."""
@@ -138,7 +187,7 @@ class Inbox(Generic[ReceiveT]):
     def put_nowait(self, item: Item[ReceiveT]) -> bool:
         """Hand over if the receiver waits; say whether it did."""
         if not self._slot.waiting:
-            return self._shelf is not None and self._shelf.put(item)
+            return (self._shelf is not None and self._shelf.put(item)) or self.spills
         self._slot.put(item)
         self.near = True
         return True
@@ -163,7 +212,8 @@ class Inbox(Generic[ReceiveT]):
 
     def end(self, reason: Exception) -> None:
         """Deliver nothing more; whoever has taken all that there is gets `reason`."""
-        self._end = reason
+        if not self._closed:
+            self._end = reason
         if self._inlet is not None:
             self._inlet.close()
         if self._slot.waiting:
@@ -171,9 +221,11 @@ class Inbox(Generic[ReceiveT]):
 
     def close(self) -> None:
         """Deliver nothing more, nor what is there; a receiver that waits is told at once."""
+        if self.explain is None:
+            self.ready = []
+        elif self._end is None:
+            self._end = ConnectionClosedError("this side closed the connection")
         self._closed = True
-        self.ready = []
-        self._shelf = None
         if self._channel is not None:
             self._channel.close()
         if self._slot.waiting:

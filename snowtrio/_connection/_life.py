@@ -194,6 +194,8 @@ class Life(Generic[SendT, ReceiveT]):
             self._share.close()
         self.reader.let_go()
         self.writer.let_go()
+        if self.writer.on_end is not None:
+            self.writer.on_end()
         self._nursery = None
         if isinstance(self._error, ConnectionLostError):
             # Strangers cause these at will: what its frames hold would stay until the next

@@ -6,6 +6,7 @@ own: a receiver that is away, a rate, the end of input; so is all reading where 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -120,7 +121,8 @@ class Reader(Reading[ReceiveT]):
             pass  # The coder says so: the transport is in order.
         elif isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
             self.error = as_lost(error)
-            self._on_loss(self.error)
+            if not self.inbox.spills:  # Otherwise nobody expected anything of the peer any more.
+                self._on_loss(self.error)
 
     def _at_eof(self) -> None:
         self.eof = True
@@ -179,6 +181,7 @@ class Reader(Reading[ReceiveT]):
         """Have messages answered rather than received, until the end of input."""
         inbox = self.inbox
         inbox.reserve()
+        on_end, inbox.on_end = inbox.on_end, None  # Not before the last answer is given.
         try:
             try:
                 while (item := inbox.take_nowait()) is not None:
@@ -198,6 +201,8 @@ class Reader(Reading[ReceiveT]):
             raise
         finally:
             self._answer_no_more(answering)
+            inbox.on_end = on_end
+            inbox.note_end()
 
     def _answer_no_more(self, answering: Answering[Any, ReceiveT]) -> None:
         """Hand over to a receiver again, beginning with what was not answered."""
@@ -211,6 +216,16 @@ class Reader(Reading[ReceiveT]):
         """Wait until the task has ended."""
         await self._changes.wait_until(lambda: self.done)
 
+    async def discard_rest(self) -> None:
+        """Throw away what comes behind the last message, until the peer ends its input.
+
+        Only once the task has ended; one task at a time.
+        """
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while await self._transport.receive_some(self._limits.receive_size):
+                pass
+            self.eof = True
+
     # The end
 
     def stop(self, reason: str) -> None:
@@ -223,6 +238,8 @@ class Reader(Reading[ReceiveT]):
         """Read no more: the receiver gets what has been decoded, then `error`."""
         if self.error is None and not self.eof:
             self.error = error
+        if self.inbox.explain is not None and self._left is None:
+            self.inbox.interrupt(self.inbox.explained(error))
         self.stop("the connection is lost")
 
     def let_go(self) -> None:

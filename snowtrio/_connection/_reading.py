@@ -24,7 +24,7 @@ from ._inbox import Inbox
 from ._intake import Intake
 from ._limits import ConnectionLimits
 from ._rate import TokenBucket
-from ._shelf import Item
+from ._shelf import Item, Shelf
 from ._slot import Slot
 from ._statistics import Counters
 
@@ -133,6 +133,11 @@ class Reading(Generic[ReceiveT]):
         except BaseException as error:  # the task knows what to do with it
             self._leave(error)
 
+    def read_ahead(self, max_messages: int, max_size: int, size: Callable[[ReceiveT], int]) -> None:
+        """Go on without a receiver, as far as there is room; see `Control.read_ahead`."""
+        self.inbox.read_ahead(Shelf(max_messages, max_size, size))
+        self._decoder.bound(max(max_messages // 2, 1), max(max_size // 2, 1), size)
+
     def has_input(self) -> bool:
         """Whether anything has been read and not handed over, or could be read now."""
         read = self._left is not None or self._slot.full or bool(self.buffer)
@@ -176,6 +181,12 @@ class Reading(Generic[ReceiveT]):
                 deadline = math.inf
         finally:
             self._give_up_place()
+
+    def read_on(self) -> None:
+        """Read now rather than leave it to a receiver that is expected but not there."""
+        if self.inbox.read is not None and not self._in_place:
+            self.inbox.near = False
+            self._leave()
 
     async def _read_in_place(self) -> Item[ReceiveT] | None:
         """Read and decode in the receiver's task; None where it has to look what there is."""

@@ -26,29 +26,34 @@ class Shelf(Generic[ReceiveT]):
         size: of one message.
     """
 
-    __slots__ = ("_max_messages", "_max_size", "_messages", "_size", "_total", "items")
+    __slots__ = ("_max_messages", "_max_size", "_size", "_total", "items", "messages")
 
     def __init__(self, max_messages: int, max_size: int, size: Callable[[ReceiveT], int]) -> None:
         self.items: deque[Item[ReceiveT]] = deque()
         self._max_messages = max_messages
         self._max_size = max_size
         self._size = size
-        self._messages = self._total = 0
+        self.messages = 0
+        """How many there are in all of them."""
+        self._total = 0
 
-    def put(self, item: Item[ReceiveT]) -> bool:
-        """Keep a batch if there is room for it; say whether there was."""
+    def put(self, item: Item[ReceiveT], *, force: bool = False) -> bool:
+        """Keep a batch if there is room for it, or in any case; say whether it is kept."""
         if type(item) is list:
-            if self._total >= self._max_size or self._messages + len(item) > self._max_messages:
+            if not (force or self._fits(len(item))):
                 return False
-            self._messages += len(item)
+            self.messages += len(item)
             self._total += sum(map(self._size, item))
         self.items.append(item)
         return True
+
+    def _fits(self, count: int) -> bool:
+        return self._total < self._max_size and self.messages + count <= self._max_messages
 
     def take(self) -> Item[ReceiveT]:
         """Return the oldest batch."""
         item = self.items.popleft()
         if type(item) is list:
-            self._messages -= len(item)
+            self.messages -= len(item)
             self._total -= sum(map(self._size, item))
         return item

@@ -275,7 +275,7 @@ class Writer(Flushing[SendT]):
 
         Returns how many did; if none could, the message has not been accepted.
         """
-        victims = self.outbox.make_way(len(data))
+        victims = self.outbox.make_way(len(data)) if not self.exclusive else []
         if victims:
             self._counters.messages_dropped += len(victims)
             sent = self._counters.messages_sent

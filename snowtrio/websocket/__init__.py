@@ -35,7 +35,7 @@ from ._server import (
     serve_websocket_listeners,
     serve_websocket_unix,
 )
-from ._socket import WebSocket
+from ._socket import MessageReader, MessageWriter, SocketStatistics, WebSocket, WebSocketCallbacks
 from ._wire import Deflate, Message, Prepared, ToSend, WebSocketLimits
 
 __all__ = [
@@ -46,11 +46,15 @@ __all__ = [
     "Deflate",
     "MakeHeaders",
     "Message",
+    "MessageReader",
+    "MessageWriter",
     "Prepared",
     "ProcessRequest",
     "ServeOptions",
+    "SocketStatistics",
     "ToSend",
     "WebSocket",
+    "WebSocketCallbacks",
     "WebSocketClosedError",
     "WebSocketHandler",
     "WebSocketHandshakeError",

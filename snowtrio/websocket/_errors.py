@@ -60,6 +60,11 @@ class AbnormalCloseError(ConnectionLostError):
 
     code = 1006
 
+    @property
+    def reason(self) -> str:
+        """What is known about it."""
+        return str(self)
+
 
 class WebSocketProtocolError(RemoteProtocolError):
     """What the peer sent breaks the protocol. It was told so before the connection ends.
@@ -72,6 +77,11 @@ class WebSocketProtocolError(RemoteProtocolError):
     def __init__(self, message: str, code: int = 1002) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def reason(self) -> str:
+        """What is wrong."""
+        return str(self)
 
     def __reduce__(self) -> tuple[type[WebSocketProtocolError], tuple[object, ...]]:
         return type(self), (str(self), self.code)

@@ -7,12 +7,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias, cast
 
-from .._socket import WebSocket
-from .._wire import Message, ToSend
-from ._stub import WebSocketCallbacks, answer, run_callbacks
+from .._socket import FunctionHandler, WebSocket, WebSocketCallbacks, answer, run_callbacks
 
 CoroutineHandler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
-FunctionHandler: TypeAlias = Callable[[WebSocket, Message], ToSend | None]
 
 WebSocketHandler: TypeAlias = CoroutineHandler | FunctionHandler | WebSocketCallbacks
 """What serves a WebSocket; see `WebSocketServer`."""

@@ -1,4 +1,4 @@
-"""What goes on beside the messages: pings and pongs, and how a WebSocket ends.
+"""What goes on beside the messages: pings, pongs and the heartbeat.
 
 Told by the decoder where frames are decoded, so a peer has its answer whatever the application does
 at that moment, and whether it receives at all.
@@ -6,213 +6,199 @@ at that moment, and whether it receives at all.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import trio
 
-from ..._connection import Connection, Control, control_of
-from .._close import MAX_REASON, Close
-from .._errors import AbnormalCloseError, WebSocketClosedError, WebSocketProtocolError
-from .._wire import Incoming, Outgoing, Ping, Pong, WebSocketLimits
+from ..._connection import control_of
+from .._close import Close, CloseCode
+from .._errors import AbnormalCloseError
+from .._wire import Incoming, Piece, Ping, Pong, ToSend, WebSocketLimits
+from ._closing import Closing, Phase, WebSocketConnection, logger
 from ._heartbeat import Beat, Heartbeat
 from ._keeper import current_keeper
-from ._pings import Pings
+from ._pings import Pings, as_payload
 from ._pong_lane import PongLane
-
-WebSocketConnection: TypeAlias = Connection[Outgoing, Incoming, Any]
-
-# How soon a connection is closed whose handler has not noticed that its WebSocket is.
-_GRACE = 0.2
+from ._statistics import SocketStatistics, Tally
 
 
-class Conversation:
+class Conversation(Closing):
     """Answers pings, closes, and looks at the clock.
 
     Parameters:
         limits: the bounds.
+        pieces: whether messages are received piece by piece; the codec has to be told the same.
     """
 
-    def __init__(self, limits: WebSocketLimits) -> None:
-        self.limits = limits
-        self.received: Close | None = None
-        """What the peer has said when it closed."""
-        self.sent: Close | None = None
-        """What we have said when we closed."""
-        self.failure: Exception | None = None
-        """Why it ended, where it did not end in order."""
+    __slots__ = (
+        "_beat_number",
+        "_heartbeat",
+        "_pongs",
+        "on_ping_hook",
+        "on_pong_hook",
+        "pieces",
+        "pings",
+        "tally",
+    )
+
+    def __init__(self, limits: WebSocketLimits, *, pieces: bool = False) -> None:
+        super().__init__(limits)
+        self.pieces = pieces
         self.pings = Pings()
+        self.tally = Tally()
         self.on_ping_hook: Callable[[bytes], bytes | None] | None = None
+        """Given a ping's payload, returns that of the pong, or None for none."""
+        self.on_pong_hook: Callable[[bytes], object] | None = None
         self._pongs = PongLane(limits.max_pongs)
         self._heartbeat = Heartbeat(limits)
-        self._closing_since: float | None = None
-        self._ended_since: float | None = None
-        self._closing = False
-        self.connection: WebSocketConnection
-        self.control: Control[Outgoing]
+        self._beat_number = 0
+        """How many messages have been accepted when the last ping of the heartbeat has."""
 
     def attach(self, connection: WebSocketConnection) -> None:
         """Begin, on a connection that speaks the protocol by now; again is nothing."""
         if hasattr(self, "connection"):
             return
         self.connection = connection
-        self.control = control_of(connection)
+        self.control = control = control_of(connection)
+        self._keeper = current_keeper()
         limits = self.limits
-        self.control.read_ahead(limits.max_queued_messages, limits.max_queued_size)
-        self.control.on_progress(self._send_late_pong)
-        now = trio.current_time()
-        current_keeper().keep(self, self._heartbeat.begin(now))
-
-    # Pings and pongs
-
-    def on_ping(self, payload: bytes) -> None:
-        """Answer a ping."""
-        if self.on_ping_hook is not None:
-            answer = self.on_ping_hook(payload)
-            if answer is None:
-                return
-            payload = answer
-        if self._pongs.admit(payload, self.control.accepted, self.control.left):
-            self.control.send_nowait(Pong(payload))
-
-    def _send_late_pong(self) -> None:
-        payload = self._pongs.take_late(self.control.left)
-        if payload is not None:
-            self.on_ping(payload)
-
-    def on_pong(self, payload: bytes) -> None:
-        """Note a pong."""
-        self.pings.answered(payload, trio.current_time())
-        self.control.note()
-
-    async def ping(self, payload: bytes | None) -> float:
-        """Send a ping and wait for its pong."""
-        payload = self.pings.begin(payload, trio.current_time())
-        control = self.control
-        try:
-            await self.connection.send(Ping(payload))
-            await control.wait_until(
-                lambda: self.pings.is_answered(payload) or control.input_ended or self.over
-            )
-        finally:
-            trip = self.pings.end(payload)
-        if trip is None:
-            raise self.why_ended()
-        return trip
-
-    # The end
-
-    @property
-    def over(self) -> bool:
-        """Whether both sides have closed, or the peer broke the protocol."""
-        return self.failure is not None or (self.sent is not None and self.received is not None)
-
-    def why_ended(self) -> Exception:
-        """Return what whoever uses it from now on gets."""
-        if self.failure is not None:
-            return self.failure
-        if self.received is None and self.sent is None:
-            return AbnormalCloseError("the connection ended without a close (1006)")
-        return WebSocketClosedError(self.received, self.sent)
-
-    def on_close(self, close: Close) -> None:
-        """Note that the peer has closed, and answer it."""
-        self.received = close
-        self.begin_close(Close(close.code))
-        self.control.part(self.why_ended())
-        self._end()
-
-    def on_violation(self, error: WebSocketProtocolError) -> None:
-        """Tell the peer what it has done, and end."""
-        self.begin_close(Close(error.code, _shortened(str(error))))
-        self.failure = error
-        self.control.part(error)
-        self._end()
-
-    def begin_close(self, close: Close) -> None:
-        """Say that we close, behind everything that was accepted; once."""
-        if self.sent is not None or self.control.past_sending:
-            return
-        self.control.send_nowait(close)
-        self.sent = close
-        self.control.part(self.why_ended())
-        self._closing_since = trio.current_time()
-        current_keeper().keep(self, self._closing_since + self.limits.close_timeout)
-
-    def _end(self) -> None:
-        self._ended_since = trio.current_time()
-        self.control.note()
-        current_keeper().keep(self, self._ended_since + _GRACE)
+        size = _size_of if self.pieces else len
+        control.read_ahead(limits.max_queued_messages, limits.max_queued_size, size)
+        control.explain(self.explain)
+        control.on_input_taken(self.answer_close)
+        control.on_end(self.note_ended)
+        self.tally.begin(connection.statistics())
+        if connection.ending is None:
+            self._keeper.keep(self, self._heartbeat.begin(trio.current_time()))
+        else:
+            self.ended = True
 
     async def goodbye(self, connection: WebSocketConnection) -> None:
         """Close, since the server ends."""
         self.attach(connection)
-        self.begin_close(Close(1001))
+        self.begin_close(Close(CloseCode.GOING_AWAY))
 
-    async def close(self, close: Close) -> None:
-        """Close in order: wait for the peer's answer, then for the end of the connection."""
-        self.begin_close(close)
-        with trio.move_on_after(self.limits.close_timeout):
-            await self._wait_over()
-        await self.connection.aclose()
+    # Pings of the peer
 
-    async def _wait_over(self) -> None:
-        """Throw away what still comes, until the peer has closed as well."""
-        while not (self.over or self.control.input_ended):
+    def on_ping(self, payload: bytes) -> None:
+        """Answer a ping."""
+        self.tally.pings_received += 1
+        answer: bytes | None = payload
+        if self.on_ping_hook is not None:
             try:
-                await self.connection.receive_batch()
-            except trio.BusyResourceError:
-                await self.control.wait_until(lambda: self.over or self.control.input_ended)
-            except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+                answer = self.on_ping_hook(payload)
+                answer = as_payload(answer) if answer is not None else None
+            except Exception:  # the application's mistake; the decoder goes on
+                logger.exception("the ping hook of %r failed", self.connection)
+        if answer is not None:
+            self._answer_ping(answer)
+
+    def _answer_ping(self, payload: bytes) -> None:
+        control, lane = self.control, self._pongs
+        was_waiting = lane.waiting
+        if lane.admit(payload, control.accepted, control.left):
+            self._send_pong(payload)
+        elif not was_waiting:
+            control.on_next_progress(self._note_progress)
+
+    def _send_pong(self, payload: bytes) -> None:
+        if not self.control.past_sending:
+            self.tally.pongs_sent += 1
+            self.control.send_nowait(Pong(payload))
+
+    def _note_progress(self) -> None:
+        # In the midst of sending nothing can be sent.
+        trio.lowlevel.current_trio_token().run_sync_soon(self._send_late_pong)
+
+    def _send_late_pong(self) -> None:
+        payload = self._pongs.take_late(self.control.left)
+        if payload is not None:
+            self._answer_ping(payload)
+        elif self._pongs.waiting and not self.control.past_sending:
+            self.control.on_next_progress(self._note_progress)
+
+    # Pings of ours
+
+    def on_pong(self, payload: bytes) -> None:
+        """Note a pong."""
+        self.tally.pongs_received += 1
+        self.pings.answered(payload, trio.current_time())
+        self.control.note()
+        if self.on_pong_hook is not None:
+            try:
+                self.on_pong_hook(payload)
+            except Exception:  # the application's mistake; the decoder goes on
+                logger.exception("the pong hook of %r failed", self.connection)
+
+    async def ping(self, payload: bytes | bytearray | memoryview | None) -> float:
+        """Send a ping and wait for its pong."""
+        asked = self.pings.begin(payload, trio.current_time())
+        try:
+            await self.connection.send(Ping(asked))
+            self.tally.pings_sent += 1
+            self.control.read_on()
+            await self.control.wait_until(
+                lambda: self.pings.is_answered(asked) or self.no_more_comes
+            )
+        finally:
+            trip = self.pings.end(asked)
+        if trip is None:
+            raise self.why_ended()
+        return trip
+
+    async def pong(self, payload: bytes | bytearray | memoryview) -> None:
+        """Send a pong that nobody asked for."""
+        await self.connection.send(Pong(as_payload(payload)))
+        self.tally.pongs_sent += 1
 
     # The clock
 
-    def look(self, now: float, nursery: trio.Nursery) -> float | None:
-        """Do what is due."""
-        if self.connection.ending is not None:
-            return None
-        if self._ended_since is not None:
-            return self._look_ended(now, self._ended_since, nursery)
-        if self._closing_since is not None:
-            due = self._closing_since + self.limits.close_timeout
-            if now < due:
-                return due
-            self.connection.drop()
-            return None
-        return self._look_alive(now)
-
-    def _look_ended(self, now: float, since: float, nursery: trio.Nursery) -> float | None:
-        """Close the connection, and cut its handler off in the end."""
-        if not self._closing:
-            self._closing = True
-            nursery.start_soon(_close_quietly, self.connection)
-        timeout = self.limits.handler_timeout
-        if timeout is None:
-            return None
-        if now < since + timeout:
-            return since + timeout
-        self.connection.drop()
-        return None
-
-    def _look_alive(self, now: float) -> float | None:
+    def look(self, now: float) -> float | None:
+        """Do what is due; see `Kept`."""
+        if self.phase is not Phase.OPEN or self.ended:
+            return super().look(now)
         control = self.control
-        beat, due = self._heartbeat.look(now, control.bytes_received, control.reading_stopped)
-        if beat is Beat.PING:
-            control.send_nowait(Ping(self.pings.begin(None, now)))
+        beat, due = self._heartbeat.look(
+            now,
+            control.bytes_received,
+            left=control.left >= self._beat_number,
+            stopped=control.reading_stopped,
+        )
+        if beat is Beat.PING and not control.past_sending:
+            self.tally.pings_sent += 1
+            control.send_nowait(Ping(self.pings.begin_beat(now)))
+            self._beat_number = control.accepted
         elif beat is Beat.DEAD:
-            self.failure = AbnormalCloseError("no pong came in time (1006)")
-            control.part(self.failure)
-            self.connection.drop()
-            return None
+            if control.has_bytes:
+                return now  # We are late ourselves.
+            self._give_up()
         return due
 
+    def _give_up(self) -> None:
+        timeout = self.limits.ping_timeout
+        logger.debug("%r: no answer to a ping within %g s", self.connection, timeout)
+        self.failure = AbnormalCloseError(f"no answer to a ping within {timeout:g} s (1006)")
+        self.control.lose(self.failure)
 
-async def _close_quietly(connection: WebSocketConnection) -> None:
-    with contextlib.suppress(Exception):
-        await connection.aclose()
+    # For users
+
+    async def answer(self, function: Callable[[Any, Any], ToSend | None], given: object) -> None:
+        """Answer messages with what a plain function returns; see `WebSocket.answer`."""
+        try:
+            await self.control.answer(function, given)
+        except trio.EndOfChannel:
+            return
+
+    def statistics(self) -> SocketStatistics:
+        """Return the counts of this moment."""
+        return self.tally.statistics(
+            self.connection.statistics(),
+            closes=int(self.sent is not None),
+            latency=self.pings.latency,
+            queued=self.control.queued,
+        )
 
 
-def _shortened(reason: str) -> str:
-    return reason.encode()[:MAX_REASON].decode(errors="ignore")
+def _size_of(message: Incoming) -> int:
+    return len(message.data if isinstance(message, Piece) else message)
