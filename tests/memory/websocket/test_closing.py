@@ -48,9 +48,7 @@ async def why(websocket: WebSocket) -> list[Exception]:
 @pytest.mark.parametrize(
     ("code", "reason"), [(1000, ""), (1001, "bye"), (4999, "é" * 61), (3000, "x" * 123)]
 )
-async def test_both_sides_know_what_both_said(
-    server_closes: bool, code: int, reason: str
-) -> None:
+async def test_both_sides_know_what_both_said(server_closes: bool, code: int, reason: str) -> None:
     """Rows W11 to W13: whoever closes, both ends have code and reason of both, in every error."""
     async with open_websocket_pair() as pair, trio.open_nursery() as nursery:
         ours, theirs = reversed(pair) if server_closes else pair
@@ -371,9 +369,13 @@ async def test_close_with_a_full_outbox(side: Side, autojump_clock: object) -> N
     """Row W12: it goes behind what was accepted, past the bound, and is cut in time."""
     limits = WebSocketLimits(close_timeout=3)
     http_limits = HTTPLimits(max_outbox_bytes=1000) if side is Side.SERVER else None
-    async with open_websocket_with_peer(
-        side, limits=limits, http_limits=http_limits, lockstep=True
-    ) as (ours, peer), trio.open_nursery() as nursery:
+    async with (
+        open_websocket_with_peer(side, limits=limits, http_limits=http_limits, lockstep=True) as (
+            ours,
+            peer,
+        ),
+        trio.open_nursery() as nursery,
+    ):
         failed: list[Exception] = []
 
         @nursery.start_soon
