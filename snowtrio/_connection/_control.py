@@ -9,6 +9,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
+import trio
+
+from ._answering import Answering
 from ._changes import Changes
 from ._reader import Reader
 from ._shelf import Shelf
@@ -16,6 +19,7 @@ from ._statistics import Counters
 from ._writer import Writer
 
 SendT = TypeVar("SendT")
+GivenT = TypeVar("GivenT")
 
 
 class Control(Generic[SendT]):
@@ -81,6 +85,19 @@ class Control(Generic[SendT]):
         return self._writer.refusal is not None
 
     # Receiving
+
+    async def answer(self, function: Callable[[GivenT, Any], SendT | None], given: GivenT) -> None:
+        """Answer messages with a plain function, as `Connection.answer` does.
+
+        Parameters:
+            function: called with what is given and a message.
+            given: what the protocol's users know, rather than the connection.
+        """
+        answering = Answering(function, given, self._writer, self._inbox.interrupt)
+        try:
+            await self._reader.answer(answering)
+        except trio.EndOfChannel:
+            return
 
     def read_ahead(
         self, max_messages: int, max_size: int, size: Callable[[Any], int] = len

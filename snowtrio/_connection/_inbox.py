@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import trio
 
@@ -87,15 +87,17 @@ class Inbox(Generic[ReceiveT]):
 
     async def take_batch(self) -> None:
         """Wait until there is something in `ready`, or raise what says why nothing comes."""
-        self.reserve()
+        if self._receiving:
+            self.reserve()
+        self._receiving = True
         try:
             item: Item[ReceiveT] | BaseException | None = self._pick_up()
             while item is None:
                 item = await (self.read or self._slot.wait)() or self._pick_up()
         finally:
-            self.release()
-        if isinstance(item, BaseException):
-            raise item
+            self._receiving = False
+        if type(item) is not list:
+            raise cast("BaseException", item)
         item.reverse()
         self.ready = item
 

@@ -11,7 +11,7 @@ The application gets the server's limits, its backpressure and its drain. Needs
 
 ``_serve`` has the verbs. A ``_session`` takes the requests of a connection and makes a ``_call`` of
 the application for each, with a ``_scope`` and with the ``receive`` and ``send`` of an
-``_exchange``; ``_runner`` is what all sessions share. ``_messages`` knows what may be sent;
+``_exchange``, or of a ``_websocket`` on the ``_terms`` of the server; ``_runner`` is what all sessions share. ``_messages`` knows what may be sent;
 ``_lifespan`` tells the application when the server begins and ends.
 """
 

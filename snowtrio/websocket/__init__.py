@@ -22,27 +22,48 @@ from ._errors import (
     WebSocketProtocolError,
     WebSocketTooLargeError,
 )
-from ._server import accept_websocket, serve_websocket
+from ._server import (
+    ChooseSubprotocol,
+    Handler,
+    MakeHeaders,
+    ProcessRequest,
+    ServeOptions,
+    WebSocketServer,
+    WebSocketStatistics,
+    accept_websocket,
+    serve_websocket,
+    serve_websocket_listeners,
+    serve_websocket_unix,
+)
 from ._socket import WebSocket
 from ._wire import Deflate, Message, Prepared, ToSend, WebSocketLimits
 
 __all__ = [
     "AbnormalCloseError",
+    "ChooseSubprotocol",
     "Close",
     "CloseCode",
     "Deflate",
+    "Handler",
+    "MakeHeaders",
     "Message",
     "Prepared",
+    "ProcessRequest",
+    "ServeOptions",
     "ToSend",
     "WebSocket",
     "WebSocketClosedError",
     "WebSocketHandshakeError",
     "WebSocketLimits",
     "WebSocketProtocolError",
+    "WebSocketServer",
+    "WebSocketStatistics",
     "WebSocketTooLargeError",
     "accept_websocket",
     "open_websocket",
     "serve_websocket",
+    "serve_websocket_listeners",
+    "serve_websocket_unix",
 ]
 
 # What is exported here comes from here, as far as its users need to know.

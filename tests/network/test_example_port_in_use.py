@@ -20,6 +20,7 @@ from .examples import EXAMPLES, run_program
         "jsonrpc_server",
         "http_json_server",
         "asgi_server",
+        "websocket_echo_server",
     ],
 )
 async def test_a_port_in_use_is_told_in_one_line(name: str) -> None:

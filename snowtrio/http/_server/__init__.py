@@ -13,6 +13,7 @@ from ._access_log import note_answered
 from ._body_reader import HTTPConnection
 from ._exchange import Exchange
 from ._failures import answer_failure, refuse
+from ._farewell import WhenFull
 from ._file_body import FileBody, Plan
 from ._http_server import ExchangeServer, HTTPServer
 from ._limits import HTTPLimits
@@ -37,6 +38,7 @@ __all__ = [
     "Request",
     "Response",
     "ResponseWriter",
+    "WhenFull",
     "access_logger",
     "answer_failure",
     "note_answered",

@@ -10,6 +10,7 @@ import trio
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from ..._transport import Endpoint
 from ...http import ClientResponse, HeadersToSend, HTTPClient
 from .._close import Close
 from .._socket import Conversation, WebSocket
@@ -23,10 +24,12 @@ async def open_websocket(
     *,
     subprotocols: Sequence[str] = (),
     headers: HeadersToSend = (),
+    origin: str | None = None,
     compression: Deflate | None = None,
     limits: WebSocketLimits | None = None,
     timeout: float = 10.0,
     ssl_context: ssl.SSLContext | None = None,
+    endpoint: Endpoint | None = None,
 ) -> AsyncGenerator[WebSocket, None]:
     """Open a WebSocket, and close it when the block is left."""
     key = make_key()
@@ -43,8 +46,10 @@ async def open_websocket(
 
     own = headers.items() if isinstance(headers, Mapping) else headers
     fields = CIMultiDict([*request_fields(key, subprotocols, compression), *own])
+    if origin is not None:
+        fields["Origin"] = origin
     async with (
-        HTTPClient(ssl_context=ssl_context) as client,
+        HTTPClient(ssl_context=ssl_context, endpoint=endpoint) as client,
         client.upgrade(
             as_http(url), "websocket", make_codec, headers=list(fields.items()), timeout=timeout
         ) as connection,

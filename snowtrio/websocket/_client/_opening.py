@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...http import ClientResponse
 from .._errors import WebSocketHandshakeError
-from .._wire import VERSION, Agreed, Deflate, accept_value, check_answer, offer, split_list
+from .._wire import VERSION, Agreed, Deflate, accept_value, check_answer, offer
 
 
 def request_fields(
@@ -36,9 +36,8 @@ def check_response(
     chosen = headers.getall("sec-websocket-protocol", [])
     if len(chosen) > 1 or (chosen and chosen[0] not in subprotocols):
         raise WebSocketHandshakeError(f"the server chose {chosen}, which was not offered")
-    answers = split_list(headers.getall("sec-websocket-extensions", []))
     try:
-        deflate = check_answer(answers, compression)
+        deflate = check_answer(headers.getall("sec-websocket-extensions", []), compression)
     except ValueError as error:
         raise WebSocketHandshakeError(str(error)) from None
     return Agreed(subprotocol=chosen[0] if chosen else None, deflate=deflate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ...http import HTTPError, Request
+from ...http import Headers, HTTPError, Request
 from .._wire import VERSION, Agreed, Deflate, accept_offer, accept_value, is_key, split_list
 
 ChooseSubprotocol: TypeAlias = Sequence[str] | Callable[[Sequence[str]], str | None]
@@ -17,24 +17,48 @@ def check_request(request: Request) -> str:
     """Return the key of a request that asks for a WebSocket (RFC 6455, section 4.2.1).
 
     Raises:
-        HTTPError: it does not ask for one, or not in the right way: 400, 405, or 426.
+        HTTPError: it does not ask for one, 426 or 405; or not as it should, 400; or for a version
+            that is not known here, 426.
     """
     headers = request.headers
-    offered = split_list(headers.getall("upgrade", []))
-    if "websocket" not in (each.lower() for each in offered) or request.upgrade_offered is None:
-        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
-        raise HTTPError(426, "this is a WebSocket", headers=upgrade)
+    if "upgrade" not in headers and "sec-websocket-key" not in headers:
+        _refuse_http(request)
     if request.method != "GET":
-        raise HTTPError(405, "a WebSocket begins with GET", headers={"Allow": "GET"})
+        raise HTTPError(400, "a WebSocket begins with GET")
     if request.http_version != "1.1":
         raise HTTPError(400, "a WebSocket begins with HTTP/1.1")
-    version = headers.getall("sec-websocket-version", [])
-    if version != [VERSION]:
-        raise HTTPError(426, "only version 13", headers={"Sec-WebSocket-Version": VERSION})
+    if not has_token(headers, "upgrade", "websocket"):
+        raise HTTPError(400, "the Upgrade field does not say websocket")
+    if not has_token(headers, "connection", "upgrade"):
+        raise HTTPError(400, "the Connection field does not say upgrade")
+    if request.upgrade_offered is None:
+        raise HTTPError(400, "a request for a WebSocket has no body")
+    _check_version(headers.getall("sec-websocket-version", []))
     keys = headers.getall("sec-websocket-key", [])
-    if len(keys) != 1 or not is_key(keys[0].strip()):
-        raise HTTPError(400, "Sec-WebSocket-Key has to be the base64 of 16 bytes")
-    return keys[0].strip()
+    if len(keys) != 1 or not is_key(keys[0]):
+        raise HTTPError(400, "Sec-WebSocket-Key has to be there once, the base64 of 16 bytes")
+    return keys[0]
+
+
+def _refuse_http(request: Request) -> None:
+    """Tell a client that speaks nothing but HTTP what is spoken here."""
+    if request.method not in ("GET", "HEAD"):
+        raise HTTPError(405, "this is a WebSocket, which begins with GET", headers={"Allow": "GET"})
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    raise HTTPError(426, "this is a WebSocket", headers=upgrade)
+
+
+def _check_version(versions: Sequence[str]) -> None:
+    if len(versions) > 1:
+        raise HTTPError(400, "there are two Sec-WebSocket-Version fields")
+    if list(versions) != [VERSION]:
+        known = {"Sec-WebSocket-Version": VERSION, "Upgrade": "websocket", "Connection": "Upgrade"}
+        raise HTTPError(426, f"only version {VERSION} is known here", headers=known)
+
+
+def has_token(headers: Headers, name: str, token: str) -> bool:
+    """Say whether a field that is a list has a token, in upper or lower case."""
+    return token in (each.lower() for each in split_list(headers.getall(name, [])))
 
 
 def check_origin(request: Request, origins: Sequence[str | None] | None) -> None:
@@ -59,7 +83,11 @@ def check_origin(request: Request, origins: Sequence[str | None] | None) -> None
 def agree(
     request: Request, subprotocols: ChooseSubprotocol, compression: Deflate | None
 ) -> tuple[Agreed, list[tuple[str, str]]]:
-    """Return what both sides can do, and the fields that say so."""
+    """Return what both sides can do, and the fields that say so.
+
+    Raises:
+        ValueError: a function has chosen a subprotocol that was not offered.
+    """
     offered = split_list(request.headers.getall("sec-websocket-protocol", []))
     if callable(subprotocols):
         chosen = subprotocols(offered)
@@ -68,8 +96,10 @@ def agree(
     else:
         chosen = next((each for each in subprotocols if each in offered), None)
     fields = [("Sec-WebSocket-Protocol", chosen)] if chosen is not None else []
-    offers = split_list(request.headers.getall("sec-websocket-extensions", []))
-    taken = accept_offer(offers, compression)
+    try:
+        taken = accept_offer(request.headers.getall("sec-websocket-extensions", []), compression)
+    except ValueError as error:
+        raise HTTPError(400, str(error)) from None
     if taken is None:
         return Agreed(subprotocol=chosen), fields
     deflate, answer = taken

@@ -1,20 +1,38 @@
-"""The verb: serve WebSockets on TCP."""
+"""The verbs: serve WebSockets on TCP, on a Unix socket, on any listener."""
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 import trio
 
-from ...http import HTTPLimits, HTTPServer, Request, Response, serve_http
-from .._socket import WebSocket
+from ..._server import AnyListener
+from ..._transport import open_tcp_listeners, open_unix_listener
+from ...http import HTTPLimits
+from ...http._server import WhenFull
 from .._wire import Deflate, WebSocketLimits
-from ._accepting import accept_websocket
+from ._handlers import Handler
 from ._opening import ChooseSubprotocol
+from ._terms import MakeHeaders
+from ._websocket_server import ProcessRequest, WebSocketServer
 
-Handler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
+
+class ServeOptions(TypedDict, total=False):
+    """What the verbs take by name besides their own: the options of `WebSocketServer`."""
+
+    ssl_context: ssl.SSLContext | None
+    subprotocols: ChooseSubprotocol
+    origins: Sequence[str | None] | None
+    compression: Deflate | None
+    headers: MakeHeaders
+    process_request: ProcessRequest | None
+    limits: WebSocketLimits | None
+    http_limits: HTTPLimits | None
+    when_full: WhenFull
+    propagate_errors: bool
 
 
 async def serve_websocket(
@@ -22,32 +40,73 @@ async def serve_websocket(
     port: int,
     *,
     host: str | None = "127.0.0.1",
-    ssl_context: ssl.SSLContext | None = None,
-    subprotocols: ChooseSubprotocol = (),
-    origins: Sequence[str | None] | None = None,
-    compression: Deflate | None = None,
-    limits: WebSocketLimits | None = None,
-    http_limits: HTTPLimits | None = None,
-    task_status: trio.TaskStatus[HTTPServer] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[WebSocketServer] = trio.TASK_STATUS_IGNORED,
+    **options: Unpack[ServeOptions],
 ) -> None:
-    """Serve WebSockets on TCP until drained or cancelled."""
+    """Serve WebSockets on TCP until drained or cancelled.
 
-    async def handle(request: Request) -> Response | None:
-        async with accept_websocket(
-            request,
-            subprotocols=subprotocols,
-            origins=origins,
-            compression=compression,
-            limits=limits,
-        ) as websocket:
-            await handler(websocket)
-        return None
+    ``server = await nursery.start(serve_websocket, handler, 0)`` returns the running
+    `WebSocketServer` once it listens.
 
-    await serve_http(
-        handle,
-        port,
-        host=host,
-        ssl_context=ssl_context,
-        limits=http_limits,
-        task_status=task_status,
-    )
+    Parameters:
+        handler: a coroutine function called with each `WebSocket`; see `WebSocketServer` for the
+            other kinds, and for what is not described here.
+        port: 0 takes a free one.
+        host: an address or name; None is all addresses, IPv4 and IPv6. Loopback by default.
+        task_status: for ``nursery.start``.
+        options: of `WebSocketServer`.
+
+    Raises:
+        OSError: the port is in use or the host unknown; nothing is left open.
+    """
+    server = WebSocketServer(handler, **options)
+    await server.serve(await open_tcp_listeners(port, host=host), task_status=task_status)
+
+
+async def serve_websocket_unix(
+    handler: Handler,
+    path: str | os.PathLike[str],
+    *,
+    mode: int = 0o600,
+    task_status: trio.TaskStatus[WebSocketServer] = trio.TASK_STATUS_IGNORED,
+    **options: Unpack[ServeOptions],
+) -> None:
+    """Serve WebSockets on a Unix socket until drained or cancelled.
+
+    As `serve_websocket`; clients have no address.
+
+    Parameters:
+        handler: see `WebSocketServer`, as for what is not described here.
+        path: the socket's file. A stale one is replaced, a live one is an error; it is removed at
+            the end.
+        mode: the file's permissions; by default only this user can connect.
+        task_status: for ``nursery.start``.
+        options: of `WebSocketServer`.
+
+    Raises:
+        OSError: another server listens there, or something else stands at `path`.
+    """
+    server = WebSocketServer(handler, **options)
+    await server.serve([await open_unix_listener(path, mode=mode)], task_status=task_status)
+
+
+async def serve_websocket_listeners(
+    handler: Handler,
+    listeners: Sequence[AnyListener],
+    *,
+    task_status: trio.TaskStatus[WebSocketServer] = trio.TASK_STATUS_IGNORED,
+    **options: Unpack[ServeOptions],
+) -> None:
+    """Serve WebSockets on listeners that are there already; one server over all of them.
+
+    As `serve_websocket`.
+
+    Parameters:
+        handler: see `WebSocketServer`, as for what is not described here.
+        listeners: any Trio listeners, or those of ``open_tcp_listeners`` and
+            ``open_unix_listener``. Owned and closed by the server.
+        task_status: for ``nursery.start``.
+        options: of `WebSocketServer`.
+    """
+    server = WebSocketServer(handler, **options)
+    await server.serve(listeners, task_status=task_status)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import cast
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote
 
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 
 from ..._connection import ConnectionStatistics
 from ..._transport import Address
@@ -30,6 +31,8 @@ class WebSocket:
         agreed: in the handshake.
         request_headers: of the handshake.
         response_headers: of the handshake.
+        target: path and query of the URL, as they stand in the request.
+        context: what the server's ``process_request`` returned.
     """
 
     send: Callable[[ToSend], Awaitable[None]]
@@ -54,6 +57,9 @@ class WebSocket:
         agreed: Agreed,
         request_headers: CIMultiDictProxy[str],
         response_headers: CIMultiDictProxy[str],
+        *,
+        target: str = "/",
+        context: Any = None,
     ) -> None:
         self._conversation = conversation
         connection = conversation.connection
@@ -63,6 +69,10 @@ class WebSocket:
         """The fields of the request that began it."""
         self.response_headers = response_headers
         """The fields of the response."""
+        self.target = target
+        """Path and query of the URL that it was opened with, as they stand in the request."""
+        self.context = context
+        """The application's own: on a server, what its ``process_request`` returned."""
         # The connection's own methods: a coroutine less for each message.
         self.send = connection.send
         self.receive = cast("Callable[[], Awaitable[Message]]", connection.receive)
@@ -78,6 +88,17 @@ class WebSocket:
         return cast("AsyncIterator[Message]", self._connection.__aiter__())
 
     # Who
+
+    @property
+    def path(self) -> str:
+        """The path of the URL that it was opened with, decoded."""
+        return unquote(self.target.partition("?")[0])
+
+    @property
+    def query(self) -> MultiDictProxy[str]:
+        """The names and values of that URL's query, decoded as forms are."""
+        pairs = parse_qsl(self.target.partition("?")[2], keep_blank_values=True)
+        return MultiDictProxy(MultiDict(pairs))
 
     @property
     def subprotocol(self) -> str | None:

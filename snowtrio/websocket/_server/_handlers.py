@@ -1,0 +1,37 @@
+"""The kinds of handlers, each as a coroutine function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias, cast
+
+from .._socket import WebSocket
+from .._wire import Message, ToSend
+from ._stub import WebSocketCallbacks, answer, run_callbacks
+
+CoroutineHandler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
+FunctionHandler: TypeAlias = Callable[[WebSocket, Message], ToSend | None]
+
+Handler: TypeAlias = CoroutineHandler | FunctionHandler | WebSocketCallbacks
+"""What serves a WebSocket; see `WebSocketServer`."""
+
+
+def as_coroutine_handler(handler: Handler) -> CoroutineHandler:
+    """Return what is awaited once a WebSocket.
+
+    Raises:
+        TypeError: it is no handler.
+    """
+    if isinstance(handler, WebSocketCallbacks):
+        return partial(run_callbacks, callbacks=handler)
+    if not callable(handler):
+        raise TypeError(
+            f"a handler is a coroutine function, a plain function or callbacks, not {handler!r}"
+        )
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 - an object whose __call__ is async
+    ):
+        return cast("CoroutineHandler", handler)
+    return partial(answer, function=cast("FunctionHandler", handler))
