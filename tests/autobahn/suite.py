@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -53,7 +54,8 @@ class Suite:
 
     async def run(self, role: str, patterns: Sequence[str]) -> list[Verdict]:
         """Run the cases of some patterns, one after the other."""
-        folder = self.folder / role / "_".join(patterns).replace("*", "all")
+        name = patterns[0] if len(patterns) == 1 else f"{patterns[0]} to {patterns[-1]}"
+        folder = self.folder / role / name.replace("*", "all")
         folder.mkdir(parents=True)
         with trio.move_on_after(self.timeout):
             if role == "server":
@@ -127,4 +129,13 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(parse_arguments()))
+    # Whatever ends it ends the programs that it has started; a shell has those in the background
+    # ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    status = 0
+    try:
+        status = main(parse_arguments())
+    except* KeyboardInterrupt:
+        status = 130
+    sys.exit(status)

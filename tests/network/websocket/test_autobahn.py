@@ -15,16 +15,16 @@ import trio
 SUITE = str(Path(__file__).parents[2] / "autobahn" / "suite.py")
 NO_WSTEST = 77
 # Far above what they take, so that only a hang meets it.
-TIMEOUT = 100.0
+TIMEOUT = 240.0
 
 CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "7.*", "10.*"]
 UTF8 = ["6.*"]
 # A message of 1 MiB, fragments of all sizes, chops of all sizes, a thousand messages.
 LARGE = ["9.1.3", "9.1.4", "9.2.3", "9.2.4", "9.3.*", "9.5.4", "9.6.4", "9.7.5", "9.8.5"]
-# All kinds of data, all parameters, fragments and without.
+# All kinds of data, all parameters, with fragments and without; a thousand messages each.
 DEFLATE = [
-    *("12.1.3", "12.2.8", "12.3.12", "12.4.2", "12.5.5"),
-    *("13.1.11", "13.2.5", "13.3.12", "13.4.5", "13.5.2", "13.6.11", "13.7.5"),
+    *("12.1.3", "12.2.2", "12.3.11", "12.4.2", "12.5.2"),
+    *("13.1.1", "13.2.2", "13.3.11", "13.4.1", "13.5.2", "13.6.3", "13.7.1"),
 ]
 
 pytestmark = pytest.mark.timeout(TIMEOUT + 20)
