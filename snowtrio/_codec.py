@@ -53,6 +53,15 @@ class Codec(ABC, Generic[SendT_contra, ReceiveT_co]):
     otherwise it is a `TruncatedError`.
     """
 
+    alike: object = None
+    """The same object in all coders that make the same bytes of a message, whatever each of them
+    has made before, and whose peers may miss one.
+
+    Then `broadcast` encodes a message once for all of these, and may drop it where a peer is slow.
+    For coders that remember something of what they receive alone. One that is its own description,
+    as most are, is shared anyway.
+    """
+
     def start(self, side: Side, context: object) -> Codec[SendT_contra, ReceiveT_co]:
         """Return the coder of one connection.
 

@@ -100,6 +100,19 @@ class Control(Generic[SendT]):
 
         self._writer.on_progress = progressed
 
+    def drop_broadcasts(self) -> None:
+        """Forget the messages of broadcasts that the kernel does not have."""
+        self._writer.drop_broadcasts()
+
+    def on_refusal(self, function: Callable[[], None]) -> None:
+        """Have a function called, once, when nothing more is accepted, whatever the cause."""
+        self._writer.leavers = (*self._writer.leavers, function)
+
+    def off_refusal(self, function: Callable[[], None]) -> None:
+        """Have it not called any more."""
+        leavers = self._writer.leavers
+        self._writer.leavers = tuple(each for each in leavers if each is not function)
+
     @property
     def past_sending(self) -> bool:
         """Whether nothing more is accepted."""

@@ -99,7 +99,11 @@ class Flushing(Delivery[SendT]):
                 lambda: not self.outbox.count or self._hopeless or self.refusal is not None
             )
             self._check()
-            yield
+            self.exclusive = True
+            try:
+                yield
+            finally:
+                self.exclusive = False
 
     async def send_file(self, descriptor: int, offset: int, count: int) -> int:
         """Send some of a file's bytes, past the outbox; only `alone`. Returns how many."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import trio
 
@@ -90,6 +90,11 @@ class Inbox(Generic[ReceiveT]):
         return kept or self._in_hand is not None
 
     @property
+    def will_read(self) -> bool:
+        """Whether a receiver will come for more: one that waits already does so for good."""
+        return self.near and self._slot.waiting is None
+
+    @property
     def full(self) -> bool:
         """Whether reading has stopped because nobody receives."""
         return self._in_hand is not None and self._end is None
@@ -111,15 +116,17 @@ class Inbox(Generic[ReceiveT]):
 
     async def take_batch(self) -> None:
         """Wait until there is something in `ready`, or raise what says why nothing comes."""
-        self.reserve()
+        if self._receiving:
+            self.reserve()
+        self._receiving = True
         try:
             item: Item[ReceiveT] | BaseException | None = self._pick_up()
             while item is None:
                 item = await (self.read or self._slot.wait)() or self._pick_up()
         finally:
-            self.release()
-        if isinstance(item, BaseException):
-            raise item
+            self._receiving = False
+        if type(item) is not list:
+            raise cast("BaseException", item)
         item.reverse()
         self.ready = item
         self.taken = True

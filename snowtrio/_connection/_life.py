@@ -106,7 +106,8 @@ class Life(Generic[SendT, ReceiveT]):
             changes,
             self._lost,
         )
-        self.writer.shares_coder = shares_coder
+        if shares_coder:
+            self.writer.alike = coder
         self.reader: Reader[ReceiveT] = Reader(
             transport,
             buffer,

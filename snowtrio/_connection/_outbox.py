@@ -213,6 +213,13 @@ class Outbox(Generic[SendT]):
                 return victims
         return []
 
+    def drop_all(self) -> list[tuple[int, int]]:
+        """Drop all that may give way; return as `make_way`."""
+        victims = list(self._droppable())
+        self._drop([place for place, _ in victims])
+        self.size -= sum(length for _, length in victims)
+        return victims
+
     def _would_fit(self, fewer: int, less: int) -> bool:
         return self.count - fewer < self.max_messages and self.size - less < self.max_bytes
 

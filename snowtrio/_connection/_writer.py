@@ -32,7 +32,7 @@ class Writer(Flushing[SendT]):
     The others are those of `Flushing`.
     """
 
-    __slots__ = ("ahead", "coder", "shares_coder")
+    __slots__ = ("ahead", "alike", "coder")
 
     def __init__(
         self,
@@ -46,8 +46,9 @@ class Writer(Flushing[SendT]):
     ) -> None:
         super().__init__(transport, outbox, counters, share, changes, on_loss)
         self.coder = coder
-        self.shares_coder = False
-        """Whether the coder remembers nothing, so that what it makes fits others too."""
+        self.alike: object = coder.alike
+        """What it has in common with all whose coders make the same of a message; None where the
+        coder remembers what it has made."""
         self.ahead: list[SendT] | None = None
         """Messages to accept before any other: a plain function's answers, while it is called."""
 
@@ -67,7 +68,8 @@ class Writer(Flushing[SendT]):
             and self._affords()
         )
 
-    def _fits(self) -> bool:
+    def fits(self) -> bool:
+        """Whether the bounds allow for a message, whoever's turn it is."""
         outbox = self.outbox
         return (
             outbox.count < outbox.max_messages
@@ -99,7 +101,7 @@ class Writer(Flushing[SendT]):
 
     async def wait_in_turn(self) -> None:
         """Wait for room, as the one whose turn it is."""
-        await self._changes.wait_until(lambda: self._fits() or self.refusal is not None)
+        await self._changes.wait_until(lambda: self.fits() or self.refusal is not None)
         self._check()
 
     # Messages
@@ -248,11 +250,24 @@ class Writer(Flushing[SendT]):
             trio.BrokenResourceError: the transport broke.
             trio.ClosedResourceError: it was closed.
         """
-        if self._sent_this_turn or self.outbox.count or self.restricted:
-            if not self.makes_room():
+        outbox = self.outbox
+        if self._sent_this_turn or outbox.count or self.restricted:
+            if (
+                outbox.count >= outbox.max_messages
+                or outbox.size >= outbox.max_bytes
+                or self.restricted
+            ) and not self.makes_room():
                 return False
             self.broadcast = True
-            self._put(message, data)
+            batch = self.gathered
+            if batch is None or self._share is not None:
+                self._put(message, data)
+                return True
+            # In place: two calls are a third of what such a message costs.
+            batch.messages.append(message)
+            batch.chunks.append(data)
+            outbox.count += 1
+            outbox.size += len(data)
             return True
         self.broadcast = True
         taken = self._try_now(data)
@@ -277,16 +292,27 @@ class Writer(Flushing[SendT]):
         """
         victims = self.outbox.make_way(len(data)) if not self.exclusive else []
         if victims:
-            self._counters.messages_dropped += len(victims)
-            sent = self._counters.messages_sent
-            for mark in self._marks:
-                mark.target -= sum(sent + before < mark.target for before, _ in victims)
-            if self._share is not None:
-                self._share.charge(-sum(size for _, size in victims))
+            self._note_dropped(victims)
             self._put(message, data)
             self._leave_to_task()
             self._changes.note()
         return len(victims)
+
+    def drop_broadcasts(self) -> None:
+        """Drop what may give way, for somebody who will not get on with it."""
+        victims = self.outbox.drop_all()
+        if victims:
+            self._note_dropped(victims)
+            self._changes.note()
+
+    def _note_dropped(self, victims: list[tuple[int, int]]) -> None:
+        """Make the account of messages that are dropped: how many were before each, its size."""
+        self._counters.messages_dropped += len(victims)
+        sent = self._counters.messages_sent
+        for mark in self._marks:
+            mark.target -= sum(sent + before < mark.target for before, _ in victims)
+        if self._share is not None:
+            self._share.charge(-sum(size for _, size in victims))
 
     def drop_newest(self) -> None:
         """Count a message that is accepted for the account only."""
@@ -308,4 +334,4 @@ class Writer(Flushing[SendT]):
         if self.ahead:
             self._accept_ahead(self.ahead)
         self.coder = coder
-        self.shares_coder = shared
+        self.alike = coder if shared else coder.alike

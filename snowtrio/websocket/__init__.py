@@ -29,6 +29,7 @@ from ._errors import (
     WebSocketProtocolError,
     WebSocketTooLargeError,
 )
+from ._hub import Hub, HubStatistics, Membership
 from ._server import (
     ChooseSubprotocol,
     MakeHeaders,
@@ -51,7 +52,10 @@ __all__ = [
     "Close",
     "CloseCode",
     "Deflate",
+    "Hub",
+    "HubStatistics",
     "MakeHeaders",
+    "Membership",
     "Message",
     "MessageReader",
     "MessageWriter",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -14,6 +15,7 @@ from ..._side import Side
 from ..._transport import Address
 from .._close import Close, check_close
 from .._wire import Agreed, Message, Piece, ToSend, WebSocketLimits
+from ._closing import WebSocketConnection
 from ._conversation import Conversation
 from ._receiving import MessageReader, PieceReceiver
 from ._sending import MessageWriter, send_message
@@ -356,3 +358,10 @@ class WebSocket:
     def statistics(self) -> SocketStatistics:
         """Return the counts of this moment."""
         return self._conversation.statistics(self._connection, self._control.queued)
+
+
+conversation_of: Callable[[WebSocket], Conversation] = attrgetter("_conversation")
+"""For the room that does for many WebSockets at a time what `WebSocket` does for one."""
+
+connection_of: Callable[[WebSocket], WebSocketConnection] = attrgetter("_connection")
+"""Likewise; a conversation has it up to its end only."""

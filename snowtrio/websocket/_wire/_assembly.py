@@ -86,11 +86,20 @@ class Assembly:
 
     def _decode(self, utf8: codecs.IncrementalDecoder, data: bytes, *, last: bool) -> str:
         try:
-            return utf8.decode(data, last)
+            text = utf8.decode(data, last)
+            if not last and self._errors == "strict":
+                _check_surrogate(utf8.getstate()[0])
         except UnicodeDecodeError as error:
             raise WebSocketProtocolError(f"text is no UTF-8: {error.reason}", 1007) from None
+        return text
 
     def _whole(self) -> Message:
         if self._utf8 is None:
             return bytes(self._gathered)
         return self._gathered.decode(errors=self._errors)
+
+
+def _check_surrogate(begun: bytes) -> None:
+    """Check what a decoder keeps of a character; it waits for all of a surrogate's three bytes."""
+    if begun[:1] == b"\xed" and begun[1:] >= b"\xa0":
+        raise UnicodeDecodeError("utf-8", begun, 0, len(begun), "surrogates not allowed")

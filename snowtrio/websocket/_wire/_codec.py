@@ -64,7 +64,10 @@ class WebSocketCodec(Codec[Outgoing, Incoming]):
             remembers = deflate.peer_context_takeover
             inflater = Inflater(deflate.peer_window_bits, remembers=remembers)
         decoder = Decoder(side, self._limits, self._listener, inflater, pieces=self._pieces)
-        return WebSocketCoder(Encoder(side, deflater), decoder)
+        coder = WebSocketCoder(Encoder(side, deflater), decoder)
+        if side is Side.SERVER and deflater is None:
+            coder.alike = WebSocketCodec  # Frames have no mask, and nothing is remembered.
+        return coder
 
     def encode(self, message: Outgoing) -> bytes:
         """Not of a description: see `start`."""
@@ -92,9 +95,10 @@ class WebSocketCoder(Codec[Outgoing, Incoming]):
 
     else:
         # The halves' own methods stand here, for a call less on each message.
-        __slots__ = ("decode", "decode_eof", "encode", "encode_batch")
+        __slots__ = ("alike", "decode", "decode_eof", "encode", "encode_batch")
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        self.alike: object = None
         self.encode = encoder.encode  # type: ignore[method-assign]
         self.encode_batch = encoder.encode_batch  # type: ignore[method-assign]
         self.decode = decoder.decode  # type: ignore[method-assign]

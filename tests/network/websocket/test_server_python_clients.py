@@ -234,6 +234,8 @@ async def test_trio_websocket_that_does_not_receive() -> None:
         for _ in range(3):
             assert await websocket.ping() < LIMIT
         await websocket.send("done")
+        # It is the client that closes: where its peer does, it may leave its socket open.
+        await websocket.wait_closed()
 
     async with (
         serving_websocket_on(handler) as server,
