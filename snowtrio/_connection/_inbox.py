@@ -39,6 +39,7 @@ class Inbox(Generic[ReceiveT]):
         "read",
         "ready",
         "spills",
+        "taken",
     )
 
     def __init__(self) -> None:
@@ -67,7 +68,12 @@ class Inbox(Generic[ReceiveT]):
         Then what has come can be received after our side has closed, too.
         """
         self.on_end: Callable[[], None] | None = None
-        """Called when the receiver has taken all that came, and asks for more."""
+        """Called when the receiver has taken all that came, and asks for more.
+
+        Where there was nothing to take, at the end itself.
+        """
+        self.taken = False
+        """Whether anything has been received."""
 
     def read_ahead(self, shelf: Shelf[ReceiveT]) -> None:
         """Let reading go on without a receiver, as far as there is room on a shelf."""
@@ -116,6 +122,7 @@ class Inbox(Generic[ReceiveT]):
             raise item
         item.reverse()
         self.ready = item
+        self.taken = True
 
     def reserve(self) -> None:
         """Let nobody else receive until `release`."""
@@ -189,7 +196,7 @@ class Inbox(Generic[ReceiveT]):
         if not self._slot.waiting:
             return (self._shelf is not None and self._shelf.put(item)) or self.spills
         self._slot.put(item)
-        self.near = True
+        self.near = self.taken = True
         return True
 
     async def finish(self, item: Item[ReceiveT]) -> None:
@@ -218,6 +225,8 @@ class Inbox(Generic[ReceiveT]):
             self._inlet.close()
         if self._slot.waiting:
             self._slot.put(None)
+        elif not self.taken:
+            self.note_end()
 
     def close(self) -> None:
         """Deliver nothing more, nor what is there; a receiver that waits is told at once."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
+import trio
 from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 
 from ..._side import Side
@@ -72,6 +73,7 @@ class WebSocket:
         self._conversation = conversation
         connection = conversation.connection
         self._connection = connection
+        self._control = conversation.control
         self._agreed = agreed
         self.request_headers = request_headers
         """The fields of the request that began it."""
@@ -81,7 +83,7 @@ class WebSocket:
         """Path and query of the URL that it was opened with, as they stand in the request."""
         self.context = context
         """The application's own: on a server, what its ``process_request`` returned."""
-        self._pieces = PieceReceiver(conversation) if conversation.pieces else None
+        self._pieces = PieceReceiver(conversation) if conversation.limits.pieces else None
         # The connection's own methods: a coroutine less for each message.
         self.send = connection.send
         self.receive = cast("Callable[[], Awaitable[Message]]", connection.receive)
@@ -152,7 +154,8 @@ class WebSocket:
             Exception: what the function raised; the answers before that have been accepted.
         """
         if self._pieces is None:
-            await self._conversation.answer(function, self)
+            with suppress(trio.EndOfChannel):
+                await self._control.answer(function, self)
             return
         async for message in self._pieces:
             reply = function(self, message)
@@ -180,7 +183,7 @@ class WebSocket:
         Parameters:
             kind: ``str`` or ``bytes``.
         """
-        return send_message(self._conversation, kind)
+        return send_message(self._conversation, self._control, kind)
 
     async def receive_stream(self) -> MessageReader:
         """Wait for a message, and return it as its pieces come (row W15).
@@ -190,10 +193,10 @@ class WebSocket:
             async for piece in await websocket.receive_stream():
                 ...
 
-        It has more than one piece only where the WebSocket was opened with ``pieces=True``; then
-        a message may be of any size, for ``max_message_size`` bounds only those that `receive`
-        gathers. One that is left before its end is thrown away up to there by whoever receives
-        next. Cancelled, it loses nothing.
+        It has more than one piece only with ``WebSocketLimits(pieces=True)``; then a message may
+        be of any size, for ``max_message_size`` bounds only those that `receive` gathers. One that
+        is left before its end is thrown away up to there by whoever receives next. Cancelled, it
+        loses nothing.
 
         Raises what `receive` does.
         """
@@ -352,4 +355,4 @@ class WebSocket:
 
     def statistics(self) -> SocketStatistics:
         """Return the counts of this moment."""
-        return self._conversation.statistics()
+        return self._conversation.statistics(self._connection, self._control.queued)

@@ -53,7 +53,7 @@ class WebSocketCodec(Codec[Outgoing, Incoming]):
         self._listener = listener
         self._limits = limits if limits is not None else WebSocketLimits()
         self._deflate = deflate
-        self._pieces = pieces
+        self._pieces = pieces or self._limits.pieces
 
     def start(self, side: Side, context: object) -> WebSocketCoder:
         """Return the coder of one connection."""

@@ -9,10 +9,8 @@ import pytest
 import trio
 import trio.testing
 
-from snowtrio import Side
-from snowtrio.http import Request, serve_http_listeners
-from snowtrio.testing import MemoryListener
 from snowtrio.testing.websocket import (
+    Frame,
     Opcode,
     WirePeer,
     open_websocket_pair,
@@ -24,15 +22,9 @@ from snowtrio.websocket import (
     WebSocketClosedError,
     WebSocketLimits,
     WebSocketTooLargeError,
-    accept_websocket,
 )
 
 from ..cancelling import cancelled_at, every_suspension
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
 
 quiet = trio.testing.wait_all_tasks_blocked
 
@@ -97,11 +89,15 @@ async def test_what_is_no_part() -> None:
 async def test_a_block_that_fails(begun: bool) -> None:
     """Row W21: a message that has begun cannot be completed: 1011. Otherwise nothing happened."""
     async with open_websocket_pair() as (client, server):
-        with pytest.raises(KeyError):
+
+        async def fail() -> None:
             async with client.send_stream(str) as stream:
                 if begun:
                     await stream.send("begun")
                 raise KeyError
+
+        with pytest.raises(KeyError):
+            await fail()
         if begun:
             with pytest.raises(WebSocketClosedError) as caught:
                 await server.receive()
@@ -126,7 +122,7 @@ async def test_a_stream_is_cancelled_anywhere() -> None:
                         await stream.send(part)
 
             async def read() -> None:
-                frames = []
+                frames: list[Frame] = []
                 while not frames or not (frames[-1].fin or frames[-1].opcode == Opcode.CLOSE):
                     frame = await peer.receive_frame()
                     if frame is None:
@@ -205,26 +201,14 @@ async def test_a_message_without_the_option() -> None:
 
 
 @asynccontextmanager
-async def in_pieces(**limits: int) -> AsyncGenerator[tuple[WebSocket, WirePeer], None]:
+async def in_pieces(
+    max_message_size: int = 2**20,
+) -> AsyncGenerator[tuple[WebSocket, WirePeer], None]:
     """Give a server's WebSocket that receives piece by piece, and its peer."""
-    listener = MemoryListener()
-    opened: list[WebSocket] = []
-    done = trio.Event()
-
-    async def handle(request: Request) -> None:
-        bounds = WebSocketLimits(**limits)
-        async with accept_websocket(request, limits=bounds, pieces=True) as websocket:
-            opened.append(websocket)
-            await done.wait()
-
-    async with trio.open_nursery() as nursery:
-        await nursery.start(serve_http_listeners, handle, [listener])
-        peer = WirePeer(Side.CLIENT, await listener.connect())
-        await peer.send(UPGRADE)
-        await peer.receive_head()
-        yield opened[0], peer
+    bounds = WebSocketLimits(max_message_size=max_message_size, pieces=True)
+    async with open_websocket_with_peer(limits=bounds) as (websocket, peer):
+        yield websocket, peer
         await peer.aclose()
-        nursery.cancel_scope.cancel()
 
 
 async def test_pieces_come_as_they_are_sent() -> None:

@@ -162,7 +162,7 @@ async def test_pings_by_the_thousand_from_a_peer_that_takes_nothing() -> None:
         tracemalloc.stop()
         assert held < 100_000
         assert websocket.statistics().outbox_messages <= 9
-        answered = []
+        answered: list[int] = []
         while not answered or answered[-1] != 4999:
             frame = await peer.receive_frame()
             assert frame is not None
@@ -185,7 +185,7 @@ async def test_pongs_past_a_full_outbox() -> None:
 
             await quiet()
             await peer.send_frame(Opcode.PING, b"p")
-            seen = []
+            seen: list[int] = []
             while len(seen) < 5:
                 frame = await peer.receive_frame()
                 assert frame is not None
