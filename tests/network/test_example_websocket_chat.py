@@ -39,7 +39,7 @@ class Guest:
         return event
 
     async def say(self, text: str) -> None:
-        await self.websocket.send(json.dumps({"text": text}))
+        await self.websocket.send(json.dumps({"text": text}, ensure_ascii=False))
 
     async def expect_said(self, name: str, text: str) -> None:
         said = await self.next("said")
@@ -170,7 +170,7 @@ async def talk_until_left(example: RunningExample, ann: Guest) -> str:
         async with guest(example, "talker") as talker:
             await talker.next("welcome")
             for _ in range(10):
-                await talker.say("x" * 2000)
+                await talker.say("👋" * 2000)  # Twelve bytes each, as the server says it.
             heard = 0
             while heard < 10:
                 event = json.loads(await ann.websocket.receive())
@@ -201,7 +201,7 @@ async def say(page: Page, text: str) -> None:
     )
 
 
-STATE = "document.getElementById('state').textContent"
+STATE = "document.getElementById('state')?.textContent"
 MEMBERS = "[...document.querySelectorAll('#members li')].map(each => each.textContent).join('|')"
 TALK = "[...document.querySelectorAll('#talk .text')].map(each => each.textContent).join('|')"
 
@@ -228,6 +228,7 @@ async def test_two_pages_and_a_client_talk_to_each_other(tmp_path: Path) -> None
         await say(eve, "grüß dich 👋")
         await ann.expect_said("eve", "grüß dich 👋")
         await ann.say("and you")
+        await ann.expect_said("ann", "and you")
         for page in (bob, eve):
             await page.wait_for(TALK, "<b>hello</b> all|grüß dich 👋|and you")
         await eve.evaluate("location.href = 'about:blank'")
