@@ -11,10 +11,12 @@ from pathlib import Path
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-# With all extras: tests, types and docs look at everything.
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+# With all extras: tests, types and docs look at everything. What names another of our own extras is
+# in that one, and would be looked for on PyPI.
 DEPENDENCIES: list[str] = [
     *PROJECT["project"]["dependencies"],
-    *(needed for extra in PROJECT["project"]["optional-dependencies"].values() for needed in extra),
+    *(each for extra in EXTRAS.values() for each in extra if not each.startswith("snowtrio[")),
 ]
 WHEELS = Path(".nox", "_wheels").absolute()
 COVERAGE = Path(".nox", "_coverage").absolute()
@@ -86,7 +88,14 @@ def wheel(session: nox.Session) -> None:
     session.run("hatchling", "build", "--target", "wheel", "--directory", str(WHEELS))
 
 
-@nox.session(python=pythons_to_test(), requires=["wheel"])
+@nox.session
+def wstest(session: nox.Session) -> None:
+    """Install Autobahn's test suite for the tests, if there is the Python 2.7 that it needs."""
+    session.install(*groups("autobahn"))
+    session.run("python", "tests/autobahn/environment.py")
+
+
+@nox.session(python=pythons_to_test(), requires=["wheel", "wstest"])
 def tests(session: nox.Session) -> None:
     """Test the wheel on every Python here; what follows `--` goes to pytest.
 
@@ -172,6 +181,13 @@ def abuse(session: nox.Session) -> None:
     install_wheel(session, *DEPENDENCIES, *groups("test"))
     session.run("python", "tests/campaign/abuse.py", *session.posargs)
     session.run("python", "tests/campaign/abuse_http.py", *session.posargs)
+
+
+@nox.session(requires=["wheel", "wstest"])
+def autobahn(session: nox.Session) -> None:
+    """Run all of Autobahn's cases against our WebSockets; what follows `--` goes to the suite."""
+    install_wheel(session, *DEPENDENCIES)
+    session.run("python", "tests/autobahn/suite.py", *session.posargs)
 
 
 @nox.session(requires=["wheel"])

@@ -65,6 +65,15 @@ GOALS = (
     compare("http-pipelined", "snowtrio", "snowtrio-unpipelined", 0.5),
     compare("http-fetch", "snowtrio", "httpx", 0.5),
     compare("http-fetch", "snowtrio", "aiohttp", 1.0),
+    compare("ws-64x1", "snowtrio", "websockets", 0.6, 0.45),
+    compare("ws-64x1", "snowtrio", "websockets-trio", 0.25),
+    compare("ws-64x1", "snowtrio", "trio-websocket", 0.25),
+    compare("ws-64x1", "snowtrio", "picows", 2.2, 1.6),
+    compare("ws-64x32", "snowtrio", "websockets", 0.15, 0.08),
+    compare("ws-64x32", "snowtrio", "picows", 0.9, 0.5),
+    compare("ws-16k", "snowtrio", "websockets", 0.9),
+    compare("ws-broadcast", "snowtrio", "websockets", 0.4),
+    Goal(scenario="ws-memory", goal=24.0, stretch=16.0),
     Goal(scenario="memory", goal=18.0, stretch=12.0),
 )
 

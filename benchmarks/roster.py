@@ -68,6 +68,20 @@ HTTP_SERVERS = {
 }
 """The HTTP servers, in ``peers/``."""
 
+WEBSOCKET_SERVERS = {
+    "snowtrio": Entry("snowtrio_websocket", "coroutine", needs="httptools"),
+    "snowtrio-function": Entry("snowtrio_websocket", "function", needs="httptools"),
+    "websockets": Entry("websockets_asyncio", "asyncio", needs="websockets"),
+    "websockets-uvloop": Entry("websockets_asyncio", "uvloop", needs="websockets"),
+    "websockets-trio": Entry("websockets_trio", needs="websockets"),
+    "trio-websocket": Entry("trio_websockets", needs="trio_websocket"),
+    "picows": Entry("picows_listener", "asyncio", needs="picows"),
+    "picows-uvloop": Entry("picows_listener", "uvloop", needs="picows"),
+    "aiohttp": Entry("aiohttp_websocket", "asyncio", needs="aiohttp"),
+    "aiohttp-uvloop": Entry("aiohttp_websocket", "uvloop", needs="aiohttp"),
+}
+"""The WebSocket servers, in ``peers/``."""
+
 HTTP_CLIENTS = {
     "snowtrio": Entry("snowtrio_http", needs="httptools"),
     "httpx": Entry("httpx_trio", needs="httpx"),
@@ -84,7 +98,7 @@ def is_installed(name: str) -> bool:
     """Whether a server's library is here."""
     if name in PROGRAMS:
         return shutil.which(name) is not None
-    rosters = (SERVERS, REDIS_CLIENTS, HTTP_SERVERS, HTTP_CLIENTS)
+    rosters = (SERVERS, REDIS_CLIENTS, HTTP_SERVERS, HTTP_CLIENTS, WEBSOCKET_SERVERS)
     entries = [entry[name] for entry in rosters if name in entry]
     return all(importlib.util.find_spec(entry.needs) is not None for entry in entries)
 
@@ -95,6 +109,8 @@ def server(name: str, workload: str) -> Entry:
     Raises:
         LookupError: there is none.
     """
+    if workload.startswith("websocket"):
+        return WEBSOCKET_SERVERS[name]
     return (HTTP_SERVERS if workload == "http" else SERVERS)[name]
 
 

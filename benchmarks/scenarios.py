@@ -144,6 +144,38 @@ def fetching(tasks: int) -> Scenario:
     )
 
 
+def websockets(
+    label: str, title: str, size: int, in_flight: int = 1, frames: str = "websocket"
+) -> Scenario:
+    """Return an echo of binary messages without compression, or of text with it."""
+    without = WITHOUT_DEFLATE if frames == "deflate" else ()
+    return Scenario(
+        name=f"ws-{label}",
+        title=f"WebSocket echo, {title}, 64 connections x {in_flight} in flight",
+        servers=tuple(name for name in WEBSOCKETS if name not in without),
+        measure=partial(
+            echo.measure, connections=64, in_flight=in_flight, frames=frames, size=size
+        ),
+    )
+
+
+def open_websockets(label: str, title: str, workload: str) -> Scenario:
+    """Return WebSockets that are open and idle."""
+    servers = tuple(name for name in WEBSOCKETS if not name.endswith(("function", "uvloop")))
+    if workload == "websocket-deflate":
+        servers = tuple(name for name in servers if name not in WITHOUT_DEFLATE)
+    return Scenario(
+        name=f"ws-{label}",
+        title=f"memory of an idle WebSocket{title}, before it has spoken and after a message",
+        unit="KiB a connection",
+        servers=servers,
+        measure=partial(memory.measure, workload=workload),
+        most_rounds=1,
+    )
+
+
+WEBSOCKETS = tuple(roster.WEBSOCKET_SERVERS)
+WITHOUT_DEFLATE = ("trio-websocket", "picows", "picows-uvloop")
 EVERYBODY = (*OURS, *STREAMS, *CALLBACKS)
 # With one message in flight there is nothing to join.
 THOSE_THAT_DIFFER = tuple(server for server in EVERYBODY if server != "uvloop-joined")
@@ -198,6 +230,28 @@ SCENARIOS = (
         most_rounds=3,
     ),
     fetching(100),
+    websockets("64x1", "125 B", 125),
+    websockets("64x32", "125 B", 125, in_flight=32),
+    websockets("16k", "16 KiB", 16 * 1024),
+    websockets("deflate", "1 KiB of JSON, compressed", 1024, frames="deflate"),
+    Scenario(
+        name="ws-broadcast",
+        title="WebSocket, broadcast of 125 B to 1,000 connections",
+        unit="CPU µs a delivery",
+        servers=tuple(name for name in WEBSOCKETS if name != "snowtrio-function"),
+        measure=partial(
+            broadcast.measure, connections=1000, in_flight=1, workload="websocket-broadcast"
+        ),
+    ),
+    Scenario(
+        name="ws-connect",
+        title="WebSocket, open and close in order",
+        unit="CPU µs a connection",
+        servers=WEBSOCKETS,
+        measure=partial(connects.measure, at_once=32, workload="websocket"),
+    ),
+    open_websockets("memory", "", "websocket"),
+    open_websockets("memory-deflate", " with compression", "websocket-deflate"),
     Scenario(
         name="memory",
         title="memory of an idle connection, before it has spoken and after a line",

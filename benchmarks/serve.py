@@ -13,12 +13,18 @@ from pathlib import Path
 import profiles
 import roster
 
+WORKLOADS = (
+    *("lines", "prefixed", "broadcast", "http"),
+    *("websocket", "websocket-deflate", "websocket-broadcast"),
+)
+
 
 def main() -> None:
     """Start the server; it prints its port."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("server", choices=sorted({*roster.SERVERS, *roster.HTTP_SERVERS}))
-    parser.add_argument("workload", choices=["lines", "prefixed", "broadcast", "http"])
+    servers = {*roster.SERVERS, *roster.HTTP_SERVERS, *roster.WEBSOCKET_SERVERS}
+    parser.add_argument("server", choices=sorted(servers))
+    parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--certificate", type=Path, help="speak TLS with this one and its key")
     options = parser.parse_args()
     entry = roster.server(options.server, options.workload)

@@ -2,6 +2,7 @@ r"""Serve an ASGI application: one of yours, or one that says hello.
 
     python examples/asgi_server.py --port 8000
     curl http://127.0.0.1:8000/
+    python -m websockets ws://127.0.0.1:8000/
 
     cd my_project
     python .../examples/asgi_server.py my_module:app --host 0.0.0.0 --port 8000
@@ -9,7 +10,8 @@ r"""Serve an ASGI application: one of yours, or one that says hello.
     python examples/asgi_server.py --port 8443 --tls-cert cert.pem --tls-key key.pem
     curl --cacert ca.pem https://localhost:8443/
 
-SIGINT and SIGTERM drain it: requests under way are completed, then the application shuts down.
+SIGINT and SIGTERM drain it: requests under way are completed, WebSockets closed with 1001; then the
+application shuts down.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ async def hello(
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
 ) -> None:
-    """Say hello, and how much was sent here."""
+    """Say hello, and how much was sent here; a WebSocket gets its messages back."""
+    if scope["type"] == "websocket":
+        await echo(receive, send)
     if scope["type"] != "http":
         return  # It has nothing to start up.
     size = 0
@@ -49,6 +53,17 @@ async def hello(
     headers = [(b"content-type", b"text/plain; charset=utf-8")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": text})
+
+
+async def echo(
+    receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """Send back the messages of a WebSocket."""
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if message["type"] == "websocket.connect":
+            await send({"type": "websocket.accept"})
+        else:
+            await send({**message, "type": "websocket.send"})
 
 
 def find_application(name: str) -> ASGIApplication:

@@ -4,6 +4,7 @@ r"""A small JSON service over HTTP, with TLS where a certificate is given.
     curl http://127.0.0.1:8000/stats
     curl -d '{"hello": [1, 2]}' http://127.0.0.1:8000/echo
     curl -N http://127.0.0.1:8000/time
+    python -m websockets ws://127.0.0.1:8000/ws
 
     python examples/http_json_server.py --port 8443 --tls-cert cert.pem --tls-key key.pem
     curl --cacert ca.pem https://localhost:8443/stats
@@ -15,10 +16,11 @@ r"""A small JSON service over HTTP, with TLS where a certificate is given.
 ``GET``    /stats  service, message, and the request's method, path and sequence in this server
 ``POST``   /echo   the JSON that came
 ``GET``    /time   the time, a line a second until the client leaves or the server stops
+``GET``    /ws     a WebSocket that sends back each message, text or binary
 ========== ======= =============================================================================
 
 Anything else is answered with 404, in JSON too. SIGINT and SIGTERM end it: what is under way is
-answered first.
+answered first, and WebSockets are closed with 1001.
 """
 
 from __future__ import annotations
@@ -35,9 +37,10 @@ from functools import partial
 import trio
 
 from snowtrio.http import HTTPError, HTTPLimits, Request, Response, serve_http, serve_http_unix
+from snowtrio.websocket import accept_websocket
 
 
-async def answer(request: Request) -> Response:
+async def answer(request: Request) -> Response | None:
     """Answer one request."""
     # A HEAD is answered as a GET; the server leaves the body out.
     method = "GET" if request.method == "HEAD" else request.method
@@ -65,6 +68,13 @@ async def echo(request: Request) -> Response:
     return Response.json(await request.json(any_content_type=True))
 
 
+async def echo_websocket(request: Request) -> None:
+    """Go on as a WebSocket."""
+    async with accept_websocket(request) as websocket:
+        async for message in websocket:
+            await websocket.send(message)
+
+
 async def time(request: Request) -> Response:
     """Answer with lines that never end."""
     headers = {"Cache-Control": "no-store"}
@@ -79,7 +89,12 @@ async def lines(request: Request) -> AsyncIterator[str]:
             await request.wait_draining()
 
 
-ROUTES = {("GET", "/stats"): stats, ("POST", "/echo"): echo, ("GET", "/time"): time}
+ROUTES: dict[tuple[str, str], Callable[[Request], Awaitable[Response | None]]] = {
+    ("GET", "/stats"): stats,
+    ("POST", "/echo"): echo,
+    ("GET", "/time"): time,
+    ("GET", "/ws"): echo_websocket,
+}
 
 
 def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext | None:

@@ -11,8 +11,10 @@ import time
 
 from load.pinger import Pinger, line, open_pinger
 from load.slices import run_slice
+from load.websocket import message, open_websocket
 
 SIZE = 64
+WEBSOCKET_SIZE = 125
 
 # So few connections wait to be accepted at a time: the shortest usual backlog is 100.
 STEP = 50
@@ -22,16 +24,24 @@ STEP = 50
 SETTLE = 0.02
 
 
-def open_all(port: int, connections: int, burst: bytes) -> list[Pinger]:
+def open_one(options: argparse.Namespace) -> Pinger:
+    """Open a connection; all of them send the same, if they do."""
+    numbers = range(options.in_flight)
+    if options.websocket:
+        return open_websocket(options.port, [message(0, n, WEBSOCKET_SIZE) for n in numbers])
+    return open_pinger(options.port, b"".join(line(0, n, SIZE) for n in numbers))
+
+
+def open_all(options: argparse.Namespace) -> list[Pinger]:
     """Open connections that all get what one of them sends.
 
     After every step the newest sends a burst, and all that are there must get it: so they are known
     to the server.
     """
     pingers: list[Pinger] = []
-    while len(pingers) < connections:
-        missing = min(STEP, connections - len(pingers))
-        pingers += [open_pinger(port, burst) for _ in range(missing)]
+    while len(pingers) < options.connections:
+        missing = min(STEP, options.connections - len(pingers))
+        pingers += [open_one(options) for _ in range(missing)]
         time.sleep(SETTLE)
         publish(pingers, pingers[-1])
         for pinger in pingers:
@@ -74,10 +84,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--in-flight", type=int, default=1, help="lines in a burst")
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--websocket", action="store_true", help="messages instead of lines")
     options = parser.parse_args()
-    burst = b"".join(line(0, number, SIZE) for number in range(options.in_flight))
-    pingers = open_all(options.port, options.connections, burst)
-    run_slice(drive, pingers, options)
+    run_slice(drive, open_all(options), options)
 
 
 if __name__ == "__main__":

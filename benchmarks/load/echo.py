@@ -17,6 +17,9 @@ from pathlib import Path
 
 from load.pinger import FRAMES, Pinger, open_pinger
 from load.slices import run_slice
+from load.websocket import message, open_websocket, words
+
+WEBSOCKET_MESSAGES = {"websocket": message, "deflate": words}
 
 
 def open_all(options: argparse.Namespace) -> list[Pinger]:
@@ -25,13 +28,23 @@ def open_all(options: argparse.Namespace) -> list[Pinger]:
     One after the other: a server that is slow to accept never has a full backlog, which would cost
     its peers a second each.
     """
-    frame = FRAMES[options.frames]
     pingers: list[Pinger] = []
     for number in range(options.connections):
-        burst = b"".join(frame(number, each, options.size) for each in range(options.in_flight))
-        pingers.append(open_pinger(options.port, burst, options.authority))
+        pingers.append(open_one(options, number))
         pingers[-1].exchange()
     return pingers
+
+
+def open_one(options: argparse.Namespace, number: int) -> Pinger:
+    """Open a connection with messages of its own."""
+    numbers = range(options.in_flight)
+    if options.frames in WEBSOCKET_MESSAGES:
+        message = WEBSOCKET_MESSAGES[options.frames]
+        messages = [message(number, each, options.size) for each in numbers]
+        return open_websocket(options.port, messages, deflate=options.frames == "deflate")
+    frame = FRAMES[options.frames]
+    burst = b"".join(frame(number, each, options.size) for each in numbers)
+    return open_pinger(options.port, burst, options.authority)
 
 
 def drive(
@@ -70,7 +83,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--pid", type=int, required=True, help="the server's")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--in-flight", type=int, default=1, help="messages in a burst")
-    parser.add_argument("--frames", choices=FRAMES, default="lines")
+    parser.add_argument("--frames", choices=[*FRAMES, *WEBSOCKET_MESSAGES], default="lines")
     parser.add_argument("--size", type=int, default=64, help="of a message, in bytes")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--authority", type=Path, help="speak TLS, and trust this certificate")

@@ -16,12 +16,19 @@ from load.errors import WrongReplyError
 
 
 class Pinger:
-    """One connection: sends a burst, waits until all of it is back, sends it again."""
+    """One connection: sends a burst, waits until all of it is back, sends it again.
 
-    def __init__(self, sock: socket.socket, burst: bytes) -> None:
+    Parameters:
+        sock: connected.
+        burst: what is sent.
+        expected: what has to come back, where it is not the same.
+    """
+
+    def __init__(self, sock: socket.socket, burst: bytes, expected: bytes | None = None) -> None:
         self.sock = sock
         self.burst = burst
-        self.back = bytearray(len(burst))
+        self.expected = burst if expected is None else expected
+        self.back = bytearray(len(self.expected))
         self.room = memoryview(self.back)
         self.got = 0
         self.sent_at = 0.0
@@ -41,10 +48,10 @@ class Pinger:
         if not count:
             raise WrongReplyError("the server closed a connection")
         self.got += count
-        if self.got < len(self.burst):
+        if self.got < len(self.expected):
             return False
-        if self.back != self.burst:
-            raise WrongReplyError(f"{bytes(self.back[:200])!r} to {self.burst[:200]!r}")
+        if self.back != self.expected:
+            raise WrongReplyError(f"{bytes(self.back[:200])!r}, not {self.expected[:200]!r}")
         return True
 
     def exchange(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import types
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
 import trio
@@ -111,14 +111,16 @@ class Answering(Generic[SendT, ReceiveT]):
         """Answer a batch, or what is left of it."""
         if self._stopped:
             return True
+        alone = False
         if item is not self._item:
             if isinstance(item, SkippedMessageError):
                 logger.debug("skipped a message: %s", item)
                 return True
             self._item = item
-            self._rest = item if self._failure is None else []
+            alone = len(item) == 1 and self._failure is None
+            self._rest = item if self._failure is None and not alone else []
         try:
-            if not self._answer_all():
+            if not (self._answer_one(item[0]) if alone else self._answer_all()):
                 return False
         except BaseException as error:  # whoever runs the handler decides what it means
             self._fail(error)
@@ -154,11 +156,29 @@ class Answering(Generic[SendT, ReceiveT]):
         except BaseException as error:  # raised once the answers before it are accepted
             self._error, self._rest = error, []
         self._writer.ahead = None
-        if answers and isinstance(answers[0], types.CoroutineType):
+        if answers and isinstance(answers[0], CoroutineType):
             for answer in answers:
-                if isinstance(answer, types.CoroutineType):
+                if isinstance(answer, CoroutineType):
                     answer.close()
-            raise TypeError(f"{function!r} returned a coroutine: declare the handler async def")
+            raise self._returned_a_coroutine()
+
+    def _answer_one(self, message: ReceiveT) -> bool:
+        """Answer a message that came alone: as the others, but for the lists."""
+        writer = self._writer
+        writer.new_turn()
+        answer = self._function(self._connection, message)
+        if answer is None:
+            return True
+        if isinstance(answer, CoroutineType):
+            answer.close()
+            raise self._returned_a_coroutine()
+        if writer.accept(answer, answering=False):
+            return True
+        self._answers = [answer]
+        return False
+
+    def _returned_a_coroutine(self) -> TypeError:
+        return TypeError(f"{self._function!r} returned a coroutine: declare the handler async def")
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error

@@ -215,8 +215,12 @@ class Control(Generic[SendT]):
         self._writer.explain = self._inbox.explain = function
 
     def on_input_taken(self, function: Callable[[], None]) -> None:
-        """Have a function called when a receiver has taken all that came, and asks for more."""
+        """Have a function called when a receiver has taken all that came, and asks for more.
+
+        Where nothing has come since this call, at the end itself.
+        """
         self._inbox.on_end = function
+        self._inbox.taken = False
 
     def on_end(self, function: Callable[[], None]) -> None:
         """Have a function called when the connection has ended, whatever the cause."""

@@ -91,7 +91,7 @@ class Decoder(Generic[ReceiveT]):
                     return None
                 self._fresh = self.more = False
                 messages: Iterable[ReceiveT] = self.coder.decode(self.buffer)
-                if isinstance(messages, list) and len(messages) <= self._size:
+                if type(messages) is list and len(messages) <= self._size:
                     if messages:
                         return messages
                     continue
@@ -118,6 +118,7 @@ class Decoder(Generic[ReceiveT]):
             self._failure = error
         if self._failure is not None or not (full or len(batch) >= self._size):
             self._decoding = None
+            self.more = self._failure is not None
         return batch
 
     def _pull_weighed(

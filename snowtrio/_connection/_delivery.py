@@ -1,8 +1,8 @@
 """How what has been accepted comes to the kernel: at once, in the next pass, or by waiting.
 
 Messages gather in the outbox's open batch, which leaves with the last answer of a turn, or in the
-next pass of the run loop (see `_departures`). What the kernel does not take at once goes through
-the channel to the task, which waits for it.
+next pass of the run loop (see `_departures`). What the kernel does not take at once goes to the
+task, which waits for it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ._changes import Changes
 from ._departures import current_departures
 from ._losses import again, as_lost, nobody_is_told
 from ._outbox import Batch, Outbox
+from ._post import Post
 from ._statistics import Counters
 
 SendT = TypeVar("SendT")
@@ -49,7 +50,6 @@ class Delivery(Generic[SendT]):
         "_departures",
         "_on_loss",
         "_post",
-        "_posted",
         "_sent_this_turn",
         "_share",
         "_transport",
@@ -98,9 +98,7 @@ class Delivery(Generic[SendT]):
         self._changes = changes
         self._on_loss = on_loss
         # At most the batch in flight that `_push` left over, the open one, and a departure.
-        self._post: trio.MemorySendChannel[Batch[SendT] | None]
-        self._posted: trio.MemoryReceiveChannel[Batch[SendT] | None]
-        self._post, self._posted = trio.open_memory_channel(3)
+        self._post: Post[Batch[SendT] | None] = Post()
         self._departures = current_departures()
         self.gathered: Batch[SendT] | None = None
         """The open batch, unless it was left to the task."""
@@ -147,7 +145,7 @@ class Delivery(Generic[SendT]):
         """Have the task run the departures in the next pass, unless it may wait for the kernel."""
         if self.refusal is not None or (self.gathered is None and self.outbox.count):
             return False
-        self._post.send_nowait(None)
+        self._post.put(None)
         return True
 
     def depart(self) -> None:
@@ -221,7 +219,7 @@ class Delivery(Generic[SendT]):
         """
         batch, self.gathered = self.gathered, None
         if batch is not None and self.refusal is None:
-            self._post.send_nowait(batch)
+            self._post.put(batch)
 
     # The task
 
@@ -229,7 +227,7 @@ class Delivery(Generic[SendT]):
         """Send batches until no more can come and all are sent, or the transport breaks."""
         try:
             while True:
-                batch = await self._posted.receive()
+                batch = await self._post.take()
                 if batch is None:
                     self._departures.run(self)
                 else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import trio
 
@@ -39,6 +39,7 @@ class Inbox(Generic[ReceiveT]):
         "read",
         "ready",
         "spills",
+        "taken",
     )
 
     def __init__(self) -> None:
@@ -67,7 +68,12 @@ class Inbox(Generic[ReceiveT]):
         Then what has come can be received after our side has closed, too.
         """
         self.on_end: Callable[[], None] | None = None
-        """Called when the receiver has taken all that came, and asks for more."""
+        """Called when the receiver has taken all that came, and asks for more.
+
+        Where there was nothing to take, at the end itself.
+        """
+        self.taken = False
+        """Whether anything has been received."""
 
     def read_ahead(self, shelf: Shelf[ReceiveT]) -> None:
         """Let reading go on without a receiver, as far as there is room on a shelf."""
@@ -82,6 +88,11 @@ class Inbox(Generic[ReceiveT]):
     def _holds(self) -> bool:
         kept = self._shelf is not None and bool(self._shelf.items)
         return kept or self._in_hand is not None
+
+    @property
+    def will_read(self) -> bool:
+        """Whether a receiver will come for more: one that waits already does so for good."""
+        return self.near and self._slot.waiting is None
 
     @property
     def full(self) -> bool:
@@ -105,17 +116,20 @@ class Inbox(Generic[ReceiveT]):
 
     async def take_batch(self) -> None:
         """Wait until there is something in `ready`, or raise what says why nothing comes."""
-        self.reserve()
+        if self._receiving:
+            self.reserve()
+        self._receiving = True
         try:
             item: Item[ReceiveT] | BaseException | None = self._pick_up()
             while item is None:
                 item = await (self.read or self._slot.wait)() or self._pick_up()
         finally:
-            self.release()
-        if isinstance(item, BaseException):
-            raise item
+            self._receiving = False
+        if type(item) is not list:
+            raise cast("BaseException", item)
         item.reverse()
         self.ready = item
+        self.taken = True
 
     def reserve(self) -> None:
         """Let nobody else receive until `release`."""
@@ -189,7 +203,7 @@ class Inbox(Generic[ReceiveT]):
         if not self._slot.waiting:
             return (self._shelf is not None and self._shelf.put(item)) or self.spills
         self._slot.put(item)
-        self.near = True
+        self.near = self.taken = True
         return True
 
     async def finish(self, item: Item[ReceiveT]) -> None:
@@ -218,6 +232,8 @@ class Inbox(Generic[ReceiveT]):
             self._inlet.close()
         if self._slot.waiting:
             self._slot.put(None)
+        elif not self.taken:
+            self.note_end()
 
     def close(self) -> None:
         """Deliver nothing more, nor what is there; a receiver that waits is told at once."""

@@ -12,7 +12,7 @@ from ._statistics import Counters
 
 
 class Intake:
-    """Counts what is read, and says when reading has to pause.
+    """Says when reading has to pause.
 
     Parameters:
         buffer: what was read and not decoded, which is what the budget is charged for.
@@ -57,11 +57,10 @@ class Intake:
         return self._delay == 0.0 and (self._share is None or self._share.allows)
 
     def took(self, size: int) -> None:
-        """Count a read."""
-        self._counters.reads += 1
-        self._counters.bytes_received += size
+        """Note a read, where anything is limited."""
         if self._bucket is not None:
             self._delay = self._bucket.spend(size, trio.current_time())
+        self.settle()
 
     def settle(self) -> None:
         """Charge the budget for what is in the buffer now."""

@@ -154,7 +154,7 @@ class Reader(Reading[ReceiveT]):
             return intake.pause()
         if self._transport.watch(self.on_readable):
             return self._slot.wait()
-        if self._transport.receives_nowait and self.inbox.near and not intake.limited:
+        if self._transport.receives_nowait and self.inbox.will_read and not intake.limited:
             return self._rest()
         if self.buffer:
             return self._read_unless_switched()

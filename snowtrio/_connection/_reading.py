@@ -52,6 +52,7 @@ class Reading(Generic[ReceiveT]):
         "_decoder",
         "_in_place",
         "_intake",
+        "_last",
         "_left",
         "_limits",
         "_missed",
@@ -92,15 +93,19 @@ class Reading(Generic[ReceiveT]):
         self._missed: BaseException | None = None
         self._slot: Slot[bytes | BaseException | None] = Slot()
         """Where the task waits while others do its work."""
+        self._last: bytes | BaseException | None = None
+        """With what others have ended the reading, if they have."""
         self._left: Item[ReceiveT] | None = None
 
     # The steps
 
     def _took(self, data: bytes) -> None:
+        counters, size = self._counters, len(data)
+        counters.reads += 1
+        counters.bytes_received += size
         self._decoder.feed(data)
-        self._intake.took(len(data))
         if self._intake.limited:
-            self._intake.settle()
+            self._intake.took(size)
 
     def _next_item(self) -> Item[ReceiveT] | None:
         item = self._decoder.next_batch()
@@ -140,12 +145,13 @@ class Reading(Generic[ReceiveT]):
 
     def has_input(self) -> bool:
         """Whether anything has been read and not handed over, or could be read now."""
-        read = self._left is not None or self._slot.full or bool(self.buffer)
+        read = self._left is not None or self._last is not None or bool(self.buffer)
         return read or self._transport.has_input()
 
     def _deliver_nowait(self) -> None:
+        decoder, slot = self._decoder, self._slot
         # The receiver may have ended the connection, so that nobody wants the rest.
-        while self._decoder.more and self._slot.waiting is not None:
+        while decoder.more and slot.waiting is not None:
             item = self._next_item()
             if item is not None and not self._target.put_nowait(item):
                 self._left = item
@@ -161,6 +167,7 @@ class Reading(Generic[ReceiveT]):
         if self._slot.waiting is not None:
             self._transport.unwatch()
             self._give_up_place()
+            self._last = what
             self._slot.put(what)
         elif isinstance(what, BaseException):
             self._missed = what  # The task has just woken up by itself.

@@ -29,7 +29,8 @@ class Shelf(Generic[ReceiveT]):
     __slots__ = ("_max_messages", "_max_size", "_size", "_total", "items", "messages")
 
     def __init__(self, max_messages: int, max_size: int, size: Callable[[ReceiveT], int]) -> None:
-        self.items: deque[Item[ReceiveT]] = deque()
+        self.items: deque[Item[ReceiveT]] | None = None
+        """What is kept; None rather than empty, for an idle queue is large."""
         self._max_messages = max_messages
         self._max_size = max_size
         self._size = size
@@ -44,6 +45,8 @@ class Shelf(Generic[ReceiveT]):
                 return False
             self.messages += len(item)
             self._total += sum(map(self._size, item))
+        if self.items is None:
+            self.items = deque()
         self.items.append(item)
         return True
 
@@ -52,7 +55,10 @@ class Shelf(Generic[ReceiveT]):
 
     def take(self) -> Item[ReceiveT]:
         """Return the oldest batch."""
+        assert self.items is not None
         item = self.items.popleft()
+        if not self.items:
+            self.items = None
         if type(item) is list:
             self.messages -= len(item)
             self._total -= sum(map(self._size, item))

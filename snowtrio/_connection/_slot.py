@@ -6,8 +6,10 @@ connection is one that waits here twice.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar, cast
+from collections.abc import Awaitable
+from typing import Generic, TypeVar
 
+import outcome
 import trio
 
 ValueT = TypeVar("ValueT")
@@ -16,24 +18,19 @@ ValueT = TypeVar("ValueT")
 class Slot(Generic[ValueT]):
     """Where one task waits for a value."""
 
-    __slots__ = ("_value", "waiting")
+    __slots__ = ("waiting",)
 
     def __init__(self) -> None:
         self.waiting: trio.lowlevel.Task | None = None
         """The task that waits, if one does: only then may something be put."""
-        self._value: ValueT | None = None
 
-    @property
-    def full(self) -> bool:
-        """Whether something was put, other than None, that the task has not taken yet."""
-        return self._value is not None
+    def wait(self) -> Awaitable[ValueT]:
+        """Wait for a value: to be awaited at once. A checkpoint; cancelled, it has taken nothing.
 
-    async def wait(self) -> ValueT:
-        """Wait for a value. A checkpoint; cancelled, it has taken nothing."""
+        It is Trio's own coroutine that is awaited: one less for each idle connection to keep.
+        """
         self.waiting = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
-        value, self._value = self._value, None
-        return cast("ValueT", value)
+        return trio.lowlevel.wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - by the caller
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self.waiting = None
@@ -43,5 +40,10 @@ class Slot(Generic[ValueT]):
         """Give the task that waits a value; there must be one."""
         task, self.waiting = self.waiting, None
         assert task is not None
-        self._value = value
-        trio.lowlevel.reschedule(task)
+        trio.lowlevel.reschedule(task, outcome.Value(value))
+
+    def fail(self, error: Exception) -> None:
+        """Raise an error in the task that waits; there must be one."""
+        task, self.waiting = self.waiting, None
+        assert task is not None
+        trio.lowlevel.reschedule(task, outcome.Error(error))

@@ -6,13 +6,15 @@
 
     trio.run(serve_asgi, app, 8000)
 
-The application gets the server's limits, its backpressure and its drain. Needs
+The application gets requests and WebSockets, with the server's limits, its backpressure and its
+drain. Needs
 ``pip install snowtrio[http]``.
 
 ``_serve`` has the verbs. A ``_session`` takes the requests of a connection and makes a ``_call`` of
 the application for each, with a ``_scope`` and with the ``receive`` and ``send`` of an
-``_exchange``; ``_runner`` is what all sessions share. ``_messages`` knows what may be sent;
-``_lifespan`` tells the application when the server begins and ends.
+``_exchange``, or of a ``_websocket`` on the server's ``_terms``; ``_runner`` is what all sessions
+share. ``_messages`` knows what may be sent; ``_lifespan`` tells the application when the server
+begins and ends.
 """
 
 from ._errors import ClientDisconnectedError, LifespanError

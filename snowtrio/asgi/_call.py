@@ -10,9 +10,11 @@ from typing import Any
 
 import trio
 
-from ..http._server import Exchange, access_logger
+from ..http._server import access_logger
+from ..http._wire import RequestHead
 from ._exchange import ASGIExchange
 from ._types import ASGIApplication, Scope
+from ._websocket import ASGIWebSocket
 
 
 class Call(Generator[Any, Any, None]):
@@ -24,7 +26,8 @@ class Call(Generator[Any, Any, None]):
     Parameters:
         app: the application.
         scope: what it is told.
-        exchange: the server's.
+        head: of its request.
+        exchange: what it receives and sends by.
         on_lag: called, perhaps more than once, when the application has no business with the
             connection any more and goes on.
     """
@@ -33,6 +36,8 @@ class Call(Generator[Any, Any, None]):
 
     ended = False
     """Whether the application has returned."""
+    failed = False
+    """Whether it has raised."""
     left = False
     """Whether its connection has gone on without it."""
     _coroutine: Any
@@ -41,21 +46,20 @@ class Call(Generator[Any, Any, None]):
         self,
         app: ASGIApplication,
         scope: Scope,
-        exchange: Exchange,
+        head: RequestHead,
+        exchange: ASGIExchange | ASGIWebSocket,
         on_lag: Callable[[], None],
     ) -> None:
-        head = exchange.head
-        assert head is not None
         self.scope = scope
         self.head = head
         self.began: float | None = None
         if access_logger.isEnabledFor(logging.INFO):
             self.began = trio.current_time()
-        self.exchange = ours = ASGIExchange(exchange, on_lag)
+        self.exchange = exchange
         self._on_lag = on_lag
         self._run = copy_context().run
         # Called there, since it may be more than a coroutine function.
-        coroutine: Any = self._run(app, scope, ours.receive, ours.send)
+        coroutine: Any = self._run(app, scope, exchange.receive, exchange.send)
         if type(coroutine) is not CoroutineType:
             coroutine = _wait_for(coroutine)
         self._coroutine = coroutine

@@ -44,6 +44,8 @@ class ASGIExchange:
     """What the client did wrong, or what the application did so wrong that it must end."""
     in_step = False
     """Whether the application's own task takes a step."""
+    patience: trio.CancelScope | None = None
+    """What cancels the application: nothing."""
     _awaited = Awaited.START
     _start: Start | None = None
     _body_ended = False
@@ -65,6 +67,11 @@ class ASGIExchange:
     def told(self) -> bool:
         """Whether the application knows that nobody listens any more."""
         return self._lost or self._left or self.failure is not None
+
+    @property
+    def deserted(self) -> bool:
+        """Whether its client has left it before its end, so that errors may well come of that."""
+        return self.told and not self.complete
 
     def let_go(self) -> None:
         """Leave the connection to whoever waits for it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from ._types import Message
 _FRAMING = frozenset(
     (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade")
 )
+
+_HANDSHAKE = frozenset(name.decode() for name in _FRAMING)
 
 
 class Awaited(Enum):
@@ -118,6 +120,40 @@ def read_trailers(message: Message) -> list[tuple[str, str]]:
         (_as_bytes(name).decode("latin-1"), _as_bytes(value).decode("latin-1"))
         for name, value in headers
     ]
+
+
+def read_accept(
+    message: Message, offered: Sequence[str]
+) -> tuple[str | None, list[tuple[str, str]]]:
+    """Return the subprotocol and the fields of a ``websocket.accept``.
+
+    Raises:
+        LocalProtocolError: the client has not offered that, or ASGI has no such field there.
+    """
+    subprotocol: object = message.get("subprotocol")
+    if subprotocol is not None and subprotocol not in offered:
+        raise LocalProtocolError(f"the client has not offered the subprotocol {subprotocol!r}")
+    fields: list[tuple[str, str]] = []
+    for name, value in message.get("headers", ()):
+        decoded = _as_bytes(name).decode("latin-1")
+        if decoded.lower() not in _HANDSHAKE:
+            fields.append((decoded, _as_bytes(value).decode("latin-1")))
+    return (subprotocol if isinstance(subprotocol, str) else None), fields
+
+
+def read_message(message: Message) -> str | bytes:
+    """Return what a ``websocket.send`` sends.
+
+    Raises:
+        LocalProtocolError: it is neither text nor bytes, or both.
+    """
+    text: object = message.get("text")
+    data: object = message.get("bytes")
+    if isinstance(text, str) and data is None:
+        return text
+    if text is not None or data is None:
+        raise LocalProtocolError("ASGI has either text or bytes in a websocket.send")
+    return data if type(data) is bytes else _as_bytes(data)
 
 
 def misplaced(kind: object, awaited: Awaited) -> LocalProtocolError:

@@ -13,7 +13,9 @@ from ._errors import ClientDisconnectedError
 from ._exchange import ASGIExchange
 from ._scope import Surroundings
 from ._session import Session
+from ._terms import WebSocketTerms
 from ._types import ASGIApplication, Scope
+from ._websocket import ASGIWebSocket
 
 logger = logging.getLogger("snowtrio.asgi")
 
@@ -26,6 +28,7 @@ class Runner:
         around: what all requests have in common.
         nursery: of the application's tasks.
         max_background: requests whose application may go on behind its response.
+        terms: on which WebSockets are opened.
     """
 
     def __init__(
@@ -34,10 +37,12 @@ class Runner:
         around: Surroundings,
         nursery: trio.Nursery,
         max_background: int,
+        terms: WebSocketTerms,
     ) -> None:
         self.app = app
         self.around = around
         self.nursery = nursery
+        self.terms = terms
         self._max_background = max_background
         self._background = 0
 
@@ -59,6 +64,7 @@ class Runner:
         try:
             await call
         except Exception as error:
+            call.failed = True
             _report(error, call.scope, exchange)
         else:
             if not (exchange.complete or exchange.told):
@@ -69,11 +75,11 @@ class Runner:
                 self._background -= 1
 
 
-def _report(error: Exception, scope: Scope, exchange: ASGIExchange) -> None:
+def _report(error: Exception, scope: Scope, exchange: ASGIExchange | ASGIWebSocket) -> None:
     """Log why an application failed; to end because the client has left is no failure."""
     if isinstance(error, ClientDisconnectedError):
         logger.debug("%s: %s", _name(scope), error)
-    elif exchange.told and not (exchange.complete or isinstance(error, LocalProtocolError)):
+    elif exchange.deserted and not isinstance(error, LocalProtocolError):
         # Frameworks have errors of their own for it.
         logger.info("the application ended without its client: %s", _name(scope), exc_info=error)
     else:
@@ -81,4 +87,4 @@ def _report(error: Exception, scope: Scope, exchange: ASGIExchange) -> None:
 
 
 def _name(scope: Scope) -> str:
-    return f"{scope['method']} {scope['raw_path'].decode()}"
+    return f"{scope.get('method', 'WebSocket')} {scope['raw_path'].decode()}"

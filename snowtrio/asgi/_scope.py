@@ -1,4 +1,4 @@
-"""What an application is told of a request: the ``http`` scope."""
+"""What an application is told of a request: the ``http`` and the ``websocket`` scope."""
 
 from __future__ import annotations
 
@@ -55,6 +55,19 @@ class Ends:
     def of(cls, connection: HTTPConnection) -> Ends:
         """Return those of a connection."""
         return cls(_client(connection.peer_address), _server(connection.local_address))
+
+
+def make_websocket_scope(
+    head: RequestHead, around: Surroundings, ends: Ends, subprotocols: list[str]
+) -> Scope:
+    """Return the scope of a request for a WebSocket."""
+    scope = make_scope(head, around, ends)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if around.scheme == "https" else "ws"
+    scope["subprotocols"] = subprotocols
+    scope["extensions"] = {"websocket.http.response": {}}
+    return scope
 
 
 def make_scope(head: RequestHead, around: Surroundings, ends: Ends) -> Scope:

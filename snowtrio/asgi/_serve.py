@@ -15,10 +15,12 @@ from .._supervisor import open_plain_nursery
 from .._transport import open_tcp_listeners
 from ..http import HTTPLimits
 from ..http._server import ExchangeServer
+from ..websocket import Deflate, WebSocketLimits
 from ._lifespan import open_lifespan
 from ._runner import Runner
 from ._scope import Surroundings
 from ._server import ASGIServer, Reports
+from ._terms import WebSocketTerms
 from ._types import ASGIApplication, LifespanMode
 
 
@@ -32,16 +34,20 @@ async def serve_asgi(
     root_path: str = "",
     lifespan: LifespanMode = "auto",
     max_background: int = 1000,
+    websocket_limits: WebSocketLimits | None = None,
+    websocket_compression: Deflate | None = None,
     task_status: trio.TaskStatus[ASGIServer] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run an ASGI 3 application on TCP until drained or cancelled.
 
     The application starts up before the server listens, and shuts down when all requests are done.
-    It is called for each request, with context variables of its own, and is told when the client
-    leaves, not cancelled. What it raises is logged by ``snowtrio.asgi``; a response that has not
-    begun is a 500 then, one that has is cut. A body above ``limits.max_body_size``, or one that
-    comes too slowly, is answered by the server (413, 408), and the application told that the client
-    has left.
+    It is called for each request and each WebSocket, with context variables of its own, and is told
+    when the client leaves, not cancelled. What it raises is logged by ``snowtrio.asgi``; a response
+    that has not begun is a 500 then, one that has is cut, and a WebSocket is closed with 1011. A
+    body above ``limits.max_body_size``, or one that comes too slowly, is answered by the server
+    (413, 408), and the application told that the client has left. Requests for a WebSocket that are
+    not as they have to be are answered by the server alone (400, 426). A drain closes WebSockets
+    with 1001.
 
     Cancelled, it cancels the application too, which is not told to shut down. Where a listener
     breaks, what the application does for requests is cancelled, and it shuts down.
@@ -58,6 +64,10 @@ async def serve_asgi(
             ``"auto"``, which does without where the application fails or returns at once.
         max_background: requests whose application may go on behind its response while their
             connections go on without it; above that, a connection waits for its own.
+        websocket_limits: the bounds of each WebSocket. An application that has not been told of its
+            end ``handler_timeout`` later, since it neither receives nor sends, is cancelled.
+        websocket_compression: how messages of WebSockets are compressed if the client can; None is
+            not.
         task_status: for ``nursery.start``, once it listens.
 
     Raises:
@@ -73,6 +83,7 @@ async def serve_asgi(
         root_path=root_path,
         lifespan=lifespan,
         max_background=max_background,
+        terms=_terms(websocket_limits, websocket_compression),
         task_status=task_status,
     )
 
@@ -86,6 +97,8 @@ async def serve_asgi_listeners(
     root_path: str = "",
     lifespan: LifespanMode = "auto",
     max_background: int = 1000,
+    websocket_limits: WebSocketLimits | None = None,
+    websocket_compression: Deflate | None = None,
     task_status: trio.TaskStatus[ASGIServer] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run an ASGI 3 application on listeners that are there already, a Unix socket's for example.
@@ -102,6 +115,8 @@ async def serve_asgi_listeners(
         root_path: what a proxy in front takes off the path.
         lifespan: whether the application is told of startup and shutdown.
         max_background: requests that may go on behind their responses.
+        websocket_limits: the bounds of each WebSocket.
+        websocket_compression: how messages of WebSockets are compressed.
         task_status: for ``nursery.start``.
 
     Raises:
@@ -121,6 +136,7 @@ async def serve_asgi_listeners(
             root_path=root_path,
             lifespan=lifespan,
             max_background=max_background,
+            terms=_terms(websocket_limits, websocket_compression),
             task_status=task_status,
         )
     finally:
@@ -138,6 +154,7 @@ async def _serve(
     root_path: str,
     lifespan: LifespanMode,
     max_background: int,
+    terms: WebSocketTerms,
     task_status: trio.TaskStatus[ASGIServer],
 ) -> None:
     _check(root_path, lifespan)
@@ -147,12 +164,16 @@ async def _serve(
     ended = trio.Event()
     try:
         async with open_lifespan(app, state, lifespan), _open_tasks() as tasks:
-            runner = Runner(app, around, tasks, max_background)
+            runner = Runner(app, around, tasks, max_background, terms)
             server = ExchangeServer(runner.serve, ssl_context=ssl_context, limits=limits)
             reports = Reports(tasks.cancel_scope, ended, task_status)
             await server.serve(await listen(), task_status=reports)
     finally:
         ended.set()
+
+
+def _terms(limits: WebSocketLimits | None, compression: Deflate | None) -> WebSocketTerms:
+    return WebSocketTerms(limits if limits is not None else WebSocketLimits(), compression)
 
 
 def _check(root_path: str, lifespan: str) -> None:

@@ -18,8 +18,13 @@ from .._errors import RemoteProtocolError
 from ..http import HTTPError, Request
 from ..http._server import Exchange, answer_failure, note_answered, refuse
 from ..http._wire import RequestHead
+from ..websocket import Close, CloseCode
+from ..websocket._server import check_request
+from ..websocket._wire import split_list
 from ._call import Call
-from ._scope import Ends, make_scope
+from ._exchange import ASGIExchange
+from ._scope import Ends, make_scope, make_websocket_scope
+from ._websocket import ASGIWebSocket
 
 if TYPE_CHECKING:
     from ._runner import Runner
@@ -123,7 +128,12 @@ class Session:
                 if head is None:
                     return
                 self._call = call = self._make_call(head)
-                await self._runner.run(call)
+                patience = call.exchange.patience
+                if patience is None:
+                    await self._runner.run(call)
+                else:
+                    with patience:
+                        await self._runner.run(call)
                 if call.left:
                     return
         except Exception as error:
@@ -148,15 +158,23 @@ class Session:
                 return None
             assert isinstance(head, RequestHead)
             exchange.begin(head)
-            if head.method != "CONNECT" and not speaks_websocket(head):
+            problem = self._find_problem(head)
+            if problem is None:
                 return head
-            if not await self._refuse_request(head):
+            if not await self._refuse_request(head, problem):
                 return None
 
     def _make_call(self, head: RequestHead) -> Call:
-        runner = self._runner
+        runner, exchange = self._runner, self._exchange
+        if head.upgrade is not None and asks_websocket(head.upgrade):
+            offered = Request(exchange, head).headers.getall("sec-websocket-protocol", [])
+            subprotocols = split_list(offered)
+            scope = make_websocket_scope(head, runner.around, self._ends, subprotocols)
+            websocket = ASGIWebSocket(exchange, head, runner.terms, subprotocols)
+            return Call(runner.app, scope, head, websocket, self._wake)
         scope = make_scope(head, runner.around, self._ends)
-        return Call(runner.app, scope, self._exchange, self._wake)
+        ours = ASGIExchange(exchange, self._wake)
+        return Call(runner.app, scope, head, ours, self._wake)
 
     def _settle(self, call: Call) -> bool:
         """Say whether a request needs nothing more, as nearly all do, and note its end then."""
@@ -188,6 +206,9 @@ class Session:
     async def _answer_for(self, call: Call) -> bool:
         """Do for the client what the application has not done."""
         exchange, ours, failure = self._exchange, call.exchange, call.exchange.failure
+        if isinstance(ours, ASGIWebSocket) and exchange.upgraded:
+            await ours.finish(self._last_word(call))
+            return False
         if failure is None and not (ours.complete or exchange.responding):
             ended = self._runner.nursery.cancel_scope.cancel_called
             failure = HTTPError(503 if ended else 500)
@@ -203,13 +224,28 @@ class Session:
         with trio.CancelScope() as self._scope:
             await refuse(self._exchange, error)
 
-    async def _refuse_request(self, head: RequestHead) -> bool:
-        """Answer what has a scope of its own, or none at all."""
-        reason = "there are no tunnels here" if head.method == "CONNECT" else _NO_WEBSOCKET
+    def _last_word(self, call: Call) -> Close:
+        """Return what a client is told whose WebSocket the application has left open."""
+        if self._runner.nursery.cancel_scope.cancel_called:
+            return Close(CloseCode.GOING_AWAY)
+        return Close(CloseCode.INTERNAL_ERROR if call.failed else CloseCode.NORMAL)
+
+    def _find_problem(self, head: RequestHead) -> HTTPError | None:
+        """Return why a request has no scope, if so."""
+        if head.method == "CONNECT":
+            return HTTPError(501, "there are no tunnels here")
+        if head.upgrade is not None and asks_websocket(head.upgrade):
+            try:
+                check_request(Request(self._exchange, head))
+            except HTTPError as error:
+                return error
+        return None
+
+    async def _refuse_request(self, head: RequestHead, problem: HTTPError) -> bool:
+        """Answer what the application is not asked."""
         exchange = self._exchange
         with trio.CancelScope() as self._scope:
-            failure = HTTPError(501, reason)
-            goes_on = await answer_failure(exchange, Request(exchange, head), failure)
+            goes_on = await answer_failure(exchange, Request(exchange, head), problem)
             exchange.head = None
             return goes_on
         return False
@@ -218,9 +254,6 @@ class Session:
         note_answered(self._exchange, Request(self._exchange, call.head), began)
 
 
-_NO_WEBSOCKET = "WebSocket is not spoken here"
-
-
-def speaks_websocket(head: RequestHead) -> bool:
-    """Whether a client would go on to speak WebSocket."""
-    return head.upgrade is not None and head.upgrade.lower() == "websocket"
+def asks_websocket(upgrade: str) -> bool:
+    """Say whether a client that offers to go on in other protocols would in WebSocket."""
+    return "websocket" in (each.strip().lower() for each in upgrade.split(","))

@@ -189,7 +189,7 @@ class UpgradeRefusedError(FetchError):
     Parameters:
         status: of what it answered.
         protocol: what was asked for.
-        response: its head.
+        response: what it answered: a `ClientResponse`, with the first bytes of its body.
     """
 
     def __init__(self, status: int, protocol: str, response: object = None) -> None:

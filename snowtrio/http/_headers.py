@@ -22,8 +22,14 @@ HeadersToSend: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 def read_headers(fields: Fields) -> Headers:
     """Return fields as programs see them. Bytes above ASCII are read as Latin-1."""
     return CIMultiDictProxy(
-        CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
+        CIMultiDict((_read_name(name), value.decode("latin-1")) for name, value in fields)
     )
+
+
+# The same few names come with every message: kept once, however many requests are kept.
+@lru_cache(maxsize=512)
+def _read_name(name: bytes) -> str:
+    return name.decode("latin-1")
 
 
 def write_headers(headers: HeadersToSend) -> list[tuple[bytes, bytes]]:

@@ -13,6 +13,7 @@ import attrs
 from .._buffer import ReceiveBuffer
 from .._codec import Codec
 from .._errors import (
+    ConnectionLostError,
     LocalProtocolError,
     ReceiveTooLargeError,
     RemoteProtocolError,
@@ -169,6 +170,8 @@ class Check(Generic[SendT]):
                 ) from error
             return
         except Exception as error:
+            if isinstance(error, ConnectionLostError) and self.peer.ends_itself:
+                return  # The conversation had not ended.
             raise self.failure(f"{where}: decode_eof raised {error!r}") from error
         if inside and len(receiver.messages) == before:
             raise self.failure(f"{where}: the end of input inside a frame passed in silence")

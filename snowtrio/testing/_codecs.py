@@ -71,7 +71,8 @@ def check_codec(
       two parts, cut at every place.
     * A message is given as soon as its last byte is there, by one call of ``decode``, with nothing
       before that, and its bytes have left the buffer by then.
-    * The end of input between frames is clean; inside a frame it is an error, or a message.
+    * The end of input between frames is clean; inside a frame it is an error, or a message. Where
+      the codec ``ends_itself`` it may be a ConnectionLostError, there as well as here.
     * Messages can be taken one at a time, as a handshake takes them: each leaves the bytes behind
       it in the buffer, with a ``decode_one`` of the codec's own or without.
     * An empty buffer gives nothing.

@@ -13,7 +13,14 @@
 Needs ``pip install snowtrio[websocket]``.
 """
 
-from ._client import open_websocket
+from ._client import (
+    OpenOptions,
+    Reconnect,
+    Reconnecting,
+    is_temporary,
+    open_reconnecting,
+    open_websocket,
+)
 from ._close import Close, CloseCode
 from ._errors import (
     AbnormalCloseError,
@@ -25,10 +32,10 @@ from ._errors import (
 from ._hub import Hub, HubStatistics, Membership
 from ._server import (
     ChooseSubprotocol,
-    Handler,
     MakeHeaders,
     ProcessRequest,
     ServeOptions,
+    WebSocketHandler,
     WebSocketServer,
     WebSocketStatistics,
     accept_websocket,
@@ -45,7 +52,6 @@ __all__ = [
     "Close",
     "CloseCode",
     "Deflate",
-    "Handler",
     "Hub",
     "HubStatistics",
     "MakeHeaders",
@@ -53,14 +59,18 @@ __all__ = [
     "Message",
     "MessageReader",
     "MessageWriter",
+    "OpenOptions",
     "Prepared",
     "ProcessRequest",
+    "Reconnect",
+    "Reconnecting",
     "ServeOptions",
     "SocketStatistics",
     "ToSend",
     "WebSocket",
     "WebSocketCallbacks",
     "WebSocketClosedError",
+    "WebSocketHandler",
     "WebSocketHandshakeError",
     "WebSocketLimits",
     "WebSocketProtocolError",
@@ -68,6 +78,8 @@ __all__ = [
     "WebSocketStatistics",
     "WebSocketTooLargeError",
     "accept_websocket",
+    "is_temporary",
+    "open_reconnecting",
     "open_websocket",
     "serve_websocket",
     "serve_websocket_listeners",

@@ -107,4 +107,13 @@ class WebSocketHandshakeError(FetchError):
     """The server agreed to the upgrade, but its answer is not that of a WebSocket (RFC 6455, 4.1).
 
     The connection is closed.
+
+    Parameters:
+        reason: what is wrong with it.
+        response: its head, a `snowtrio.http.ClientResponse`.
     """
+
+    def __init__(self, reason: str, response: object = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.response = response

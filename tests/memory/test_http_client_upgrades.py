@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from snowtrio import LineCodec
-from snowtrio.http import BadResponseError, UpgradeRefusedError
+from snowtrio.http import BadResponseError, ClientResponse, RedirectError, UpgradeRefusedError
 
 from .http_client_peers import URL, Servers, answer, client_of, connected, read_request
 
@@ -100,3 +100,51 @@ async def test_a_refused_upgrade_leaves_a_connection_like_others() -> None:
         await peers.streams[0].send_stream.aclose()
         await quiet()
         assert client.statistics().connections == 0
+
+
+@pytest.mark.parametrize(
+    ("response", "body"),
+    [
+        (b"HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nnever", b"never"),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000, b"x" * 4096),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nnev", b"nev"),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 2\r\nContent-Encoding: gzip\r\n\r\nno", b""),
+    ],
+)
+async def test_a_refusal_has_the_beginning_of_its_body(
+    response: bytes, body: bytes, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Rows Z4, W27: for people to read; one that does not come is not waited for."""
+    peers = Servers()
+    async with client_of(peers) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(answer, peers, 0, response)
+        with pytest.raises(UpgradeRefusedError) as caught:
+            async with client.upgrade(URL, "lines", LineCodec()):
+                pass
+        assert isinstance(caught.value.response, ClientResponse)
+        assert (caught.value.response.status, caught.value.response.body) == (403, body)
+
+
+@pytest.mark.parametrize("location", ["ws://books.example/b", "http://books.example/b", "/b"])
+async def test_a_redirect_to_another_url(location: str) -> None:
+    """Rows Z9, W27: a URL of ws is asked over http, but for an upgrade alone."""
+    peers = Servers()
+    moved = f"HTTP/1.1 302 Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with client_of(peers) as client, trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def serve() -> None:
+            await answer(peers, 0, moved)
+            assert (await read_request(peers, 0)).startswith(b"GET /b HTTP/1.1\r\n")
+            await peers.say(0, SWITCHING)
+
+        async with client.upgrade(
+            "ws://books.example/a", "lines", LineCodec(), max_redirects=1
+        ) as connection:
+            await connection.aclose()
+        if location.startswith("ws"):
+            nursery.start_soon(answer, peers, 1, moved)
+            with pytest.raises(RedirectError):
+                await client.fetch("http://books.example/a")
+            with pytest.raises(ValueError, match="neither of http nor of https"):
+                await client.fetch("ws://books.example/a")

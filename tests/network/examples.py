@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -33,11 +33,18 @@ def needs_program(name: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed")
 
 
-async def run_program(*command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+async def run_program(
+    *command: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end and return its status, output and errors, whatever they are."""
     with trio.fail_after(PROGRAM_TIMEOUT):
         return await trio.run_process(
-            command, stdin=stdin, capture_stdout=True, capture_stderr=True, check=False
+            command,
+            stdin=stdin,
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            env=environment,
         )
 
 

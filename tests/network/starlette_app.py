@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import trio
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.endpoints import WebSocketEndpoint
+from starlette.exceptions import HTTPException, WebSocketException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
@@ -18,7 +20,8 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 
 @contextlib.asynccontextmanager
@@ -84,6 +87,42 @@ async def add_field(
     return response
 
 
+async def echo_messages(websocket: WebSocket) -> None:
+    if "secret" in websocket.query_params:
+        raise HTTPException(401, "who are you?", {"x-why": "stranger"})
+    await websocket.accept(subprotocol=next(iter(websocket.scope["subprotocols"]), None))
+    try:
+        while True:
+            message = await websocket.receive_json()
+            if message == "state":
+                message = websocket.state.database
+            await websocket.send_json({websocket.path_params["name"]: message})
+    except WebSocketDisconnect as end:
+        websocket.app.state.events.append(f"{end.code} {end.reason}")
+
+
+async def end_websocket(websocket: WebSocket) -> None:
+    how = websocket.path_params["how"]
+    if how == "refuse":
+        await websocket.close()
+        return
+    await websocket.accept()
+    if how == "fail":
+        raise LookupError("lost")
+    if how == "policy":
+        raise WebSocketException(1008, "not you")
+    await websocket.close(4000, "enough")
+
+
+class Repeat(WebSocketEndpoint):
+    """Says everything twice."""
+
+    encoding = "bytes"
+
+    async def on_receive(self, websocket: WebSocket, data: bytes) -> None:
+        await websocket.send_bytes(data * 2)
+
+
 def make_starlette(events: list[str]) -> Starlette:
     """Return an application.
 
@@ -102,6 +141,9 @@ def make_starlette(events: list[str]) -> Starlette:
             Route("/thread", in_thread),
             Route("/fail", fail),
             Route("/file", file),
+            WebSocketRoute("/ws/echo/{name}", echo_messages),
+            WebSocketRoute("/ws/end/{how}", end_websocket),
+            WebSocketRoute("/ws/repeat", Repeat),
             Mount("/mounted", routes=[Route("/where", where, name="where")], name="mounted"),
         ],
     )

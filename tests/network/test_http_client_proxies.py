@@ -293,10 +293,17 @@ async def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_is_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Z15: said before anything is asked."""
-    for url in ("socks5://127.0.0.1:1", "http://127.0.0.1:1/path", "127.0.0.1:1", ""):
+    for url in (
+        "socks4://127.0.0.1:1",
+        "socks5://127.0.0.1:1/path",
+        "socks5://",
+        "http://127.0.0.1:1/path",
+        "127.0.0.1:1",
+        "",
+    ):
         with pytest.raises(ValueError):  # noqa: PT011 - an InvalidURLError
             Proxy(url)
-    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1")
+    monkeypatch.setenv("all_proxy", "socks4://127.0.0.1:1")
     with pytest.raises(ValueError, match="http"):
         EnvironmentProxies()
     with pytest.raises(TypeError, match="not to both"):

@@ -20,6 +20,7 @@ from ._response import ClientResponse, ResponseStream
 from ._retrying import RetryPolicy
 from ._sinks import BufferSink, DiscardSink, MemorySink, Sink, StreamSink
 from ._urls import Origin
+from ._ways import Where
 
 __all__ = [
     "BodyToSend",
@@ -40,6 +41,7 @@ __all__ = [
     "Sink",
     "StreamSink",
     "Timeouts",
+    "Where",
     "basic_authorization",
     "bearer_authorization",
     "fetch",

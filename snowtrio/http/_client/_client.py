@@ -24,13 +24,13 @@ from ._limits import HTTPClientLimits, Timeouts, as_timeouts
 from ._pool import ConnectionPool, HTTPClientStatistics
 from ._pouring import Pail
 from ._proxies import ProxyChoice, as_choice
-from ._reading import Incoming
+from ._reading import Incoming, read_beginning
 from ._redirects import DEFAULT_MAX_REDIRECTS, Redirects
 from ._response import ClientResponse, ResponseStream
 from ._retrying import RetryPolicy
 from ._sinks import Sink, as_sink
 from ._timing import Stopwatch, Timekeeper
-from ._urls import locate
+from ._urls import as_http, locate
 from ._ways import Ways, Where
 
 SendT = TypeVar("SendT")
@@ -267,6 +267,7 @@ class HTTPClient(EnteredOnce):
         headers: HeadersToSend = (),
         timeout: float | Timeouts | None = None,
         max_redirects: int = 0,
+        farewell: Callable[[], object] | None = None,
     ) -> AsyncGenerator[Connection[SendT, ReceiveT, object], None]:
         """Ask a server to go on in another protocol, and give the connection.
 
@@ -275,41 +276,46 @@ class HTTPClient(EnteredOnce):
         server's end of input ends it.
 
         Parameters:
-            url: of http or https.
+            url: of http or https, or of ws or wss, which are asked over those.
             protocol: for the ``Upgrade`` field.
             codec: of the new protocol; or a function that is given the response and returns it, or
                 raises because the response will not do.
             headers: further fields of the request.
             timeout: up to the response's head.
             max_redirects: followed at most.
+            farewell: called, once the connection is there, before it is cut because the client is
+                cancelled: the last moment for ``send_nowait``. It must not raise.
 
         Raises:
-            UpgradeRefusedError: the server answered with another status; the error has the head.
+            UpgradeRefusedError: the server answered with another status; the error has the
+                response, with the first 4 KiB of its body if they come soon.
             FetchError: as `fetch`, and what else that raises.
         """
         content = make_body(None, NOTHING, None)
-        asked = make_asked("GET", locate(url), headers, content)
+        asked = make_asked("GET", locate(as_http(url)), headers, content)
         request = Outgoing(asked=asked, body=content, defaults=self._defaults)
         request.ask_upgrade(protocol)
         watch = self._keeper.start(as_timeouts(timeout, self._timeouts))
         try:
-            redirects = self._redirects(max_redirects)
+            redirects = self._redirects(max_redirects, upgrades=True)
             exchange, head, history = await self._fetching.follow(request, redirects, watch, None)
         finally:
             watch.stop()
         try:
-            response = ClientResponse(head, request.asked.destination.url, history)
+            body = b"" if head.status == 101 else await read_beginning(exchange, head)
+            response = ClientResponse(head, request.asked.destination.url, history, body)
             if head.status != 101:
                 raise UpgradeRefusedError(head.status, protocol, response)
-            made = codec if isinstance(codec, Codec) else codec(response)
-            connection = exchange.switch(made)
+            made = codec(response) if callable(codec) else codec
+            connection = exchange.switch(made, farewell)
             yield connection
             await connection.aclose()
         finally:
             exchange.finish()
 
-    def _redirects(self, max_redirects: int) -> Redirects:
-        return Redirects(max_redirects, allow_return=self._hops.cookies is not None)
+    def _redirects(self, max_redirects: int, *, upgrades: bool = False) -> Redirects:
+        allow_return = self._hops.cookies is not None
+        return Redirects(max_redirects, allow_return=allow_return, upgrades=upgrades)
 
     # The client
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 import trio
@@ -233,9 +234,12 @@ class Exchange:
             what += "; the server may have acted on the request, so it was not repeated"
         return NoResponseError(what, in_doubt=doubt)
 
-    def switch(self, codec: Codec[SendT, ReceiveT]) -> Connection[SendT, ReceiveT, object]:
+    def switch(
+        self, codec: Codec[SendT, ReceiveT], farewell: Callable[[], object] | None
+    ) -> Connection[SendT, ReceiveT, object]:
         """Return the connection, which speaks another protocol from here on."""
         self.upgraded = True
+        self._held.farewell = farewell
         connection = cast("Connection[SendT, ReceiveT, object]", self._connection)
         connection.switch(codec)
         return connection

@@ -37,7 +37,7 @@ class Hops:
             if cookie is not None:
                 extra.append(write_field("cookie", cookie))
         proxy = choose_proxy(self._proxy, asked.destination.origin)
-        request.absolute = proxy is not None and not proxy.tunnels(asked.destination.origin)
+        request.absolute = proxy is not None and proxy.sees(asked.destination.origin)
         if proxy is not None and request.absolute:
             extra.extend(proxy.fields)
         request.extra = tuple(extra)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
 import trio
 
 from .._codings import BodyDecoder, choose_decoder
-from .._errors import ResponseTooLargeError
+from .._errors import FetchError, ResponseTooLargeError
 from .._wire import Fields, ResponseHead
 from ._exchange import Exchange
+
+_BEGINNING = 4096
+_PATIENCE = 0.5
 
 
 class Incoming:
@@ -120,6 +124,16 @@ class Incoming:
                 raise ResponseTooLargeError(size, limit)
             pieces.append(piece)
         return b"".join(pieces)
+
+
+async def read_beginning(exchange: Exchange, head: ResponseHead) -> bytes:
+    """Return the first bytes of a body that people may want to read: as many as come soon."""
+    read = b""
+    with trio.move_on_after(_PATIENCE), contextlib.suppress(FetchError):
+        incoming = Incoming(exchange, head, None, decode=True)
+        while len(read) < _BEGINNING and (piece := await incoming.receive()):
+            read += piece
+    return read[:_BEGINNING]
 
 
 _CODING = b"content-encoding"

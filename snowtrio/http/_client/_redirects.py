@@ -14,7 +14,7 @@ import attrs
 
 from .._errors import InvalidURLError, RedirectError, TooManyRedirectsError
 from .._wire import Fields
-from ._urls import Destination, Origin, locate, parse_url
+from ._urls import Destination, Origin, as_http, locate, parse_url
 
 DEFAULT_MAX_REDIRECTS = 3
 
@@ -55,6 +55,7 @@ class Redirects:
         allow_downgrade: whether a redirect may lead from https to http.
         allow_return: whether the same request may be sent twice, as it is rightly where the first
             response has set a cookie. Otherwise that is an error at once.
+        upgrades: whether a redirect may lead to a URL of ws or wss, which is asked over HTTP.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Redirects:
         *,
         allow_downgrade: bool = False,
         allow_return: bool = False,
+        upgrades: bool = False,
     ) -> None:
         self.followed = 0
         """Redirects so far."""
         self._max_redirects = max_redirects
         self._allow_downgrade = allow_downgrade
         self._allow_return = allow_return
+        self._parse = as_http if upgrades else parse_url
         self._seen: set[tuple[str, Origin, str]] = set()
 
     def follow(self, asked: Asked, status: int, fields: Fields) -> Asked | None:
@@ -107,7 +110,7 @@ class Redirects:
     def _find_next(self, current: Destination, status: int, location: str) -> Destination:
         """Return where a location leads."""
         try:
-            url = current.url.join(parse_url(location))
+            url = current.url.join(self._parse(location))
             if not url.raw_fragment and current.url.raw_fragment:
                 url = url.with_fragment(current.url.fragment)
             # Whoever redirects does not choose as whom we log in.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import count
 from typing import TypeAlias, cast
@@ -79,7 +79,7 @@ class Held:
         site: where it leads.
     """
 
-    __slots__ = ("coder", "connection", "life", "member", "since", "site", "uses")
+    __slots__ = ("coder", "connection", "farewell", "life", "member", "since", "site", "uses")
 
     def __init__(self, member: HTTPMember, site: Site) -> None:
         self.member = member
@@ -91,6 +91,17 @@ class Held:
         """Requests that were sent on it, or begun."""
         self.since = 0.0
         """When it became idle."""
+        self.farewell: Callable[[], object] | None = None
+        """Called before it is cut because the client is cancelled; must not wait."""
+
+    async def stay(self) -> None:
+        """Be there until the connection ends."""
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            if self.farewell is not None:
+                self.farewell()
+            raise
 
     @property
     def fit(self) -> bool:
@@ -142,7 +153,7 @@ class Site:
 
     async def attend(self, held: Held) -> None:
         """Run a connection until it ends."""
-        await self._supervisor.attend(held.member, trio.sleep_forever)
+        await self._supervisor.attend(held.member, held.stay)
 
 
 def _core_limits(limits: HTTPClientLimits) -> ClientLimits:

@@ -17,6 +17,7 @@ from .._errors import InvalidURLError
 from ._auth import basic_authorization
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_ASKED_OVER = {"ws": "http", "wss": "https"}
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # What stands between the scheme and the path, where one program's "\\" is another one's "/".
@@ -64,7 +65,7 @@ class Origin:
     @property
     def host_field(self) -> str:
         """The value of the ``Host`` field: the port only where it is not the scheme's own."""
-        plain = self.port == DEFAULT_PORTS[self.scheme]
+        plain = self.port == DEFAULT_PORTS.get(self.scheme)
         return self.bracketed_host if plain else self.authority
 
 
@@ -141,6 +142,18 @@ def parse_url(url: str | URL) -> URL:
         return URL(url)
     except ValueError as error:
         raise InvalidURLError(str(error)) from error
+
+
+def as_http(url: str | URL) -> URL:
+    """Return a URL as it is asked over HTTP where that is to go on as a WebSocket.
+
+    Raises:
+        InvalidURLError: as `parse_url`.
+    """
+    parsed = parse_url(url)
+    scheme = _ASKED_OVER.get(parsed.scheme)
+    # Without a host, yarl takes it for a path.
+    return parsed if scheme is None or not parsed.raw_host else parsed.with_scheme(scheme)
 
 
 def _find_origin(url: URL) -> Origin:

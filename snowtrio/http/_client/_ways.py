@@ -64,7 +64,7 @@ class Ways:
             protocol = self._protocol
             if proxy.tunnels(origin):
                 protocol = TunnelProtocol(self._limits, proxy, origin, context)
-            return Way(proxy.endpoint(lambda: self.ssl_context), protocol)
+            return Way(proxy.endpoint(origin, context, lambda: self.ssl_context), protocol)
         return Way(self._find_endpoint(origin, context), self._protocol)
 
     def _find_endpoint(self, origin: Origin, context: ssl.SSLContext | None) -> Endpoint:

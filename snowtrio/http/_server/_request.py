@@ -114,6 +114,8 @@ class Request:
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
         """The header fields as they came, names in lower case."""
+        if self._headers is not None and not self._head.fields:  # It has let go of them.
+            return write_headers(self._headers.items())
         return list(self._head.fields)
 
     @property
@@ -370,4 +372,8 @@ class Request:
             LocalProtocolError: the client has not offered it, or there is a response already.
             HTTPError: 503 where the server drains.
         """
-        return await self._live().upgrade(protocol, codec, headers, goodbye)
+        connection = await self._live().upgrade(protocol, codec, headers, goodbye)
+        # It may live for long: what came is kept once, as text.
+        if self.headers:
+            self._head.fields = ()
+        return connection

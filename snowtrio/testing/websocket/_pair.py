@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Unpack
 
 import trio
 
+from ..._supervisor import open_plain_nursery
 from ..._transport import StreamEndpoint
-from ...http import HeadersToSend, HTTPLimits, Request
-from ...websocket import Deflate, WebSocket, WebSocketLimits, open_websocket
+from ...http import HeadersToSend, HTTPLimits
+from ...websocket import (
+    Deflate,
+    WebSocket,
+    WebSocketLimits,
+    WebSocketServer,
+    open_websocket,
+    serve_websocket_listeners,
+)
+from ...websocket._server import ServeOptions, WebSocketHandler
 from .._memory import MemoryListener
-from ._host import Accepting, Host, accept, serve_behind
+from ._host import Host, serve_host
 
 
 @asynccontextmanager
@@ -57,39 +68,40 @@ async def open_websocket_pair(
         FetchError: the handshake failed.
     """
     listener = MemoryListener(lockstep=lockstep) if streams is None else _Given(*streams)
-    accepting = Accepting(
-        subprotocols=subprotocols,
-        compression=compression,
-        limits=server_limits if server_limits is not None else limits,
-        http_limits=http_limits,
-    )
     host = Host()
-
-    async def handle(request: Request) -> None:
-        await host.handle(request, accepting)
-
-    async with serve_behind(handle, listener, accepting):
-        async with open_websocket(
+    async with (
+        serve_host(
+            host,
+            listener,
+            subprotocols=subprotocols,
+            compression=compression,
+            limits=server_limits if server_limits is not None else limits,
+            http_limits=http_limits,
+        ),
+        open_websocket(
             f"ws://memory{path}",
             endpoint=StreamEndpoint(listener.connect),
             headers=headers,
             subprotocols=subprotocols,
             compression=compression,
             limits=limits,
-        ) as client:
-            yield client, await host.wait_opened()
-            host.left.set()
-        await host.wait_gone()
+        ) as client,
+    ):
+        yield client, await host.wait_opened()
+        host.left.set()
 
 
 class MemoryWebSockets:
     """A server in memory: `serve_websocket_in_memory` makes it.
 
     Parameters:
+        server: that runs.
         listener: where it listens.
     """
 
-    def __init__(self, listener: MemoryListener) -> None:
+    def __init__(self, server: WebSocketServer, listener: MemoryListener) -> None:
+        self.server = server
+        """To be drained, for instance, or asked for its statistics."""
         self._listener = listener
 
     async def connect(self) -> trio.abc.Stream:
@@ -129,49 +141,32 @@ class MemoryWebSockets:
 
 @asynccontextmanager
 async def serve_websocket_in_memory(
-    handler: Callable[[WebSocket], Awaitable[None]],
-    *,
-    subprotocols: Sequence[str] = (),
-    origins: Sequence[str | None] | None = None,
-    compression: Deflate | None = None,
-    limits: WebSocketLimits | None = None,
-    http_limits: HTTPLimits | None = None,
-    lockstep: bool = False,
+    handler: WebSocketHandler, *, lockstep: bool = False, **options: Unpack[ServeOptions]
 ) -> AsyncGenerator[MemoryWebSockets, None]:
     """Serve a handler in memory, to test it from its clients' side.
 
     ::
 
-        async with serve_websocket_in_memory(handler) as server, server.open("/chat") as websocket:
+        async with serve_websocket_in_memory(handler) as memory, memory.open("/chat") as websocket:
             await websocket.send("hello")
             await expect_message(websocket, "hello")
 
     When the block is left the handlers that still run are cancelled. An error of a handler cancels
-    the block and is raised from here.
+    the block and is raised from here, unless ``propagate_errors`` is given as False.
 
     Parameters:
-        handler: called with each WebSocket.
-        subprotocols: see `accept_websocket`, as for those below.
-        origins: that may open it.
-        compression: how messages are compressed.
-        limits: the bounds.
-        http_limits: of the server.
+        handler: of any kind; see `WebSocketServer`.
         lockstep: see `MemoryListener`.
+        options: of `WebSocketServer`.
     """
-    accepting = Accepting(
-        subprotocols=subprotocols,
-        origins=origins,
-        compression=compression,
-        limits=limits,
-        http_limits=http_limits,
-    )
-
-    async def handle(request: Request) -> None:
-        await accept(request, accepting, handler)
-
     listener = MemoryListener(lockstep=lockstep)
-    async with serve_behind(handle, listener, accepting):
-        yield MemoryWebSockets(listener)
+    options.setdefault("propagate_errors", True)
+    async with open_plain_nursery() as nursery:
+        server: WebSocketServer = await nursery.start(
+            partial(serve_websocket_listeners, handler, [listener], **options)
+        )
+        yield MemoryWebSockets(server, listener)
+        nursery.cancel_scope.cancel(reason="the test has done with it")
 
 
 class _Given(trio.abc.Listener[trio.abc.Stream]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Unpack
 
 import attrs
 import trio
@@ -11,13 +12,14 @@ import trio
 from ..._side import Side
 from ..._supervisor import open_plain_nursery
 from ..._transport import StreamEndpoint
-from ...http import HTTPLimits, Request
+from ...http import HTTPLimits
 from ...websocket import Close, Deflate, WebSocket, WebSocketLimits, open_websocket
+from ...websocket._server import ServeOptions
 from ...websocket._wire import accept_value
 from .._memory import MemoryListener
 from ._expecting import DEFAULT_TIMEOUT, check_close, show, soon
 from ._frames import Frame, Opcode, take_frame
-from ._host import Accepting, Host, serve_behind
+from ._host import Host, serve_host
 
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -212,12 +214,20 @@ async def open_websocket_with_peer(
         FetchError: the client does not accept the peer's answer.
         AssertionError: the server does not accept the peer's request.
     """
-    accepting = Accepting(
-        subprotocols=subprotocols, compression=compression, limits=limits, http_limits=http_limits
-    )
     handshake = _Handshake(headers, sent_with_handshake)
-    opened = _open_server if side is Side.SERVER else _open_client
-    async with opened(accepting, handshake, lockstep=lockstep) as (websocket, peer):
+    listener = MemoryListener(lockstep=lockstep)
+    if side is Side.SERVER:
+        opened = _open_server(
+            listener,
+            handshake,
+            subprotocols=subprotocols,
+            compression=compression,
+            limits=limits,
+            http_limits=http_limits,
+        )
+    else:
+        opened = _open_client(listener, handshake, subprotocols, compression, limits)
+    async with opened as (websocket, peer):
         yield websocket, peer
 
 
@@ -231,43 +241,40 @@ class _Handshake:
 
 @asynccontextmanager
 async def _open_server(
-    accepting: Accepting, handshake: _Handshake, *, lockstep: bool
+    listener: MemoryListener, handshake: _Handshake, **options: Unpack[ServeOptions]
 ) -> AsyncGenerator[tuple[WebSocket, WirePeer], None]:
     host = Host()
-
-    async def handle(request: Request) -> None:
-        await host.handle(request, accepting)
-
-    listener = MemoryListener(lockstep=lockstep)
-    async with serve_behind(handle, listener, accepting):
+    async with serve_host(host, listener, **options):
         peer = WirePeer(Side.CLIENT, await listener.connect())
         await _ask(peer, handshake)
         yield await host.wait_opened(), peer
         host.left.set()
         await peer.aclose()
-        await host.wait_gone()
 
 
 @asynccontextmanager
 async def _open_client(
-    accepting: Accepting, handshake: _Handshake, *, lockstep: bool
+    listener: MemoryListener,
+    handshake: _Handshake,
+    subprotocols: Sequence[str],
+    compression: Deflate | None,
+    limits: WebSocketLimits | None,
 ) -> AsyncGenerator[tuple[WebSocket, WirePeer], None]:
-    listener = MemoryListener(lockstep=lockstep)
+    answered: list[WirePeer] = []
 
     async def answer() -> None:
         peer = WirePeer(Side.SERVER, await listener.accept())
         answered.append(peer)
         await _answer(peer, handshake)
 
-    answered: list[WirePeer] = []
     async with open_plain_nursery() as nursery:
         nursery.start_soon(answer)
         async with open_websocket(
             "ws://memory/",
             endpoint=StreamEndpoint(listener.connect),
-            subprotocols=accepting.subprotocols,
-            compression=accepting.compression,
-            limits=accepting.limits,
+            subprotocols=subprotocols,
+            compression=compression,
+            limits=limits,
         ) as client:
             yield client, answered[0]
             await answered[0].aclose()

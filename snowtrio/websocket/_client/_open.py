@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import TypedDict
 
-import trio
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from ..._transport import Endpoint
-from ...http import ClientResponse, HeadersToSend, HTTPClient
-from .._close import Close
-from .._socket import Conversation, WebSocket
-from .._wire import Agreed, Deflate, WebSocketCodec, WebSocketLimits, make_key
-from ._opening import check_response, request_fields
+from ...http import (
+    HeadersToSend,
+    HTTPClient,
+    HTTPClientLimits,
+    Origin,
+    Proxy,
+    ProxyChoice,
+    Timeouts,
+)
+from ...http._client import Where
+from .._socket import WebSocket
+from .._wire import Deflate, WebSocketLimits
+from ._asked import Asked
+from ._opened import open_on
+
+DEFAULT_TIMEOUT = 10.0
+DEFAULT_MAX_REDIRECTS = 3
+
+
+class OpenOptions(TypedDict, total=False):
+    """What `open_websocket` and `open_reconnecting` take by name."""
+
+    subprotocols: Sequence[str]
+    headers: HeadersToSend
+    origin: str | None
+    compression: Deflate | None
+    limits: WebSocketLimits | None
+    timeout: float | Timeouts | None
+    max_redirects: int
+    ssl_context: ssl.SSLContext | None
+    endpoint: Where | None
+    proxy: str | URL | ProxyChoice | None
+    client: HTTPClient | None
 
 
 @asynccontextmanager
@@ -27,55 +53,130 @@ async def open_websocket(
     origin: str | None = None,
     compression: Deflate | None = None,
     limits: WebSocketLimits | None = None,
-    timeout: float = 10.0,
+    timeout: float | Timeouts | None = DEFAULT_TIMEOUT,
+    max_redirects: int = DEFAULT_MAX_REDIRECTS,
     ssl_context: ssl.SSLContext | None = None,
-    endpoint: Endpoint | None = None,
+    endpoint: Where | None = None,
+    proxy: str | URL | ProxyChoice | None = None,
+    client: HTTPClient | None = None,
 ) -> AsyncGenerator[WebSocket, None]:
-    """Open a WebSocket, and close it when the block is left."""
-    key = make_key()
-    bounds = limits if limits is not None else WebSocketLimits()
-    conversation = Conversation(bounds)
-    agreed = Agreed()
-    answer: ClientResponse | None = None
+    """Open a WebSocket, and close it when the block is left.
 
-    def make_codec(response: ClientResponse) -> WebSocketCodec:
-        nonlocal agreed, answer
-        agreed = check_response(response, key, subprotocols, compression)
-        answer = response
-        return WebSocketCodec(conversation, bounds, agreed.deflate)
+    ::
 
-    own = headers.items() if isinstance(headers, Mapping) else headers
-    fields = CIMultiDict([*request_fields(key, subprotocols, compression), *own])
-    if origin is not None:
-        fields["Origin"] = origin
-    async with (
-        HTTPClient(ssl_context=ssl_context, endpoint=endpoint) as client,
-        client.upgrade(
-            as_http(url), "websocket", make_codec, headers=list(fields.items()), timeout=timeout
-        ) as connection,
-    ):
-        conversation.attach(connection)
-        assert answer is not None
-        websocket = WebSocket(conversation, agreed, CIMultiDictProxy(fields), answer.headers)
-        try:
-            yield websocket
-        except trio.Cancelled:
-            conversation.begin_close(Close(1001))
-            raise
-        except BaseException:
-            conversation.begin_close(Close(1011))
-            raise
-        await conversation.close(Close(1000))
+        async with open_websocket("wss://example.org/chat") as websocket:
+            await websocket.send("hello")
+            async for message in websocket:
+                print(message)
 
+    When the block is left, the WebSocket is closed with 1000, and the server's answer waited for,
+    ``close_timeout`` at most. If the block raises, it is closed with 1011, and the answer waited
+    for no longer than a second; cancelled, it waits for nothing. What the block raises is raised as
+    it is.
 
-def as_http(url: str | URL) -> URL:
-    """Return where the request goes that opens a WebSocket.
+    Nothing ends the block when the connection ends: whoever receives, sends or waits for a pong is
+    told.
+
+    Parameters:
+        url: ``ws://…``, or ``wss://…`` for TLS; a user and a password in it are sent as Basic
+            credentials. No fragment.
+        subprotocols: that we speak, the best first; ``websocket.subprotocol`` is the one that the
+            server has chosen. None by default.
+        headers: further fields of the request, such as ``Authorization``.
+        origin: the ``Origin`` field, which browsers send and some servers want.
+        compression: how messages are compressed if the server can; None, the default, is not.
+        limits: the bounds.
+        timeout: seconds for everything up to the server's answer: a place in the pool, name, TCP,
+            proxy, TLS, redirects. 10 by default; None is what the client has. Or `Timeouts` with
+            one for each.
+        max_redirects: followed at most, never from wss to ws; 3 by default. Credentials and
+            cookies among `headers` do not follow to another host.
+        ssl_context: for wss; by default one is made that trusts what the system trusts. One context
+            is enough for any number of WebSockets.
+        endpoint: where to connect rather than to the URL's host and port: a
+            `snowtrio.UnixEndpoint`, say.
+        proxy: the URL of a proxy, of HTTP or SOCKS5; a `snowtrio.http.Proxy`,
+            `snowtrio.http.EnvironmentProxies`, or a function of an ``Origin``. It is asked for a
+            tunnel. By default none, whatever the environment says.
+        client: opens it through its pool, with its cookies, proxies, TLS and default headers; it
+            takes one of the pool's places until it is closed. Excludes the three above. A plain
+            HTTP proxy of such a client needs ``tunnel_all`` for ws. By default each WebSocket has a
+            client of its own.
 
     Raises:
-        ValueError: the scheme is neither ws nor wss.
+        InvalidURLError: the URL is none of a WebSocket. Nothing was sent.
+        ConnectError: no connection could be opened: name, refused, unreachable.
+        HandshakeError: TLS said no, for instance to a certificate.
+        ProxyError: a proxy said no.
+        FetchTimeoutError: `timeout` was over; its ``phase`` says what was waited for.
+        UpgradeRefusedError: the server answered with another status than 101; the error has its
+            ``status``, and as ``response`` the headers and the beginning of the body.
+        RedirectError: a redirect is not followed.
+        WebSocketHandshakeError: the server's 101 is not that of a WebSocket.
+        BadResponseError: it is no response, or one for another protocol.
+        NoResponseError: the connection ended before it.
+        ValueError: a subprotocol or a header cannot be sent.
+        TypeError: the arguments do not fit together.
     """
-    parsed = URL(url)
-    schemes = {"ws": "http", "wss": "https"}
-    if parsed.scheme not in schemes:
-        raise ValueError(f"the URL of a WebSocket begins with ws: or wss:, not {parsed.scheme!r}")
-    return parsed.with_scheme(schemes[parsed.scheme])
+    asked = Asked(
+        url=url,
+        subprotocols=subprotocols,
+        headers=headers,
+        origin=origin,
+        compression=compression,
+        limits=limits,
+        timeout=timeout,
+        max_redirects=max_redirects,
+    )
+    asker = as_client(client, ssl_context, endpoint, proxy)
+    async with asker as opener, open_on(opener, asked) as (websocket, _):
+        yield websocket
+
+
+def as_asked(url: str | URL, options: OpenOptions) -> Asked:
+    """Return what is asked of a server; raises as `open_websocket`."""
+    return Asked(
+        url=url,
+        subprotocols=options.get("subprotocols", ()),
+        headers=options.get("headers", ()),
+        origin=options.get("origin"),
+        compression=options.get("compression"),
+        limits=options.get("limits"),
+        timeout=options.get("timeout", DEFAULT_TIMEOUT),
+        max_redirects=options.get("max_redirects", DEFAULT_MAX_REDIRECTS),
+    )
+
+
+def as_client(
+    client: HTTPClient | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    endpoint: Where | None = None,
+    proxy: str | URL | ProxyChoice | None = None,
+) -> AbstractAsyncContextManager[HTTPClient]:
+    """Return the client for a block: one of its own, unless one is given.
+
+    Raises:
+        TypeError: there is one, and something that it would have to be made with.
+    """
+    if client is None:
+        limits = HTTPClientLimits(max_idle=0)
+        choice = _as_tunnels(proxy)
+        return HTTPClient(ssl_context=ssl_context, endpoint=endpoint, proxy=choice, limits=limits)
+    if (ssl_context, endpoint, proxy) != (None, None, None):
+        raise TypeError("a client has an ssl_context, an endpoint and a proxy of its own")
+    return nullcontext(client)
+
+
+def _as_tunnels(proxy: str | URL | ProxyChoice | None) -> ProxyChoice | None:
+    """Return a choice of proxies that are all asked for tunnels (RFC 6455, section 4.1)."""
+    if proxy is None:
+        return None
+    choice = Proxy(proxy) if isinstance(proxy, str | URL) else proxy
+    if isinstance(choice, Proxy):
+        return choice.for_tunnels()
+
+    def choose(origin: Origin) -> Proxy | None:
+        chosen = choice(origin)
+        return None if chosen is None else chosen.for_tunnels()
+
+    return choose

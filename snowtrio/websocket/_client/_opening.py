@@ -1,44 +1,37 @@
-"""The opening handshake, from the client's side."""
+"""The opening handshake, from the client's side: what a server may answer. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ...http import ClientResponse
 from .._errors import WebSocketHandshakeError
-from .._wire import VERSION, Agreed, Deflate, accept_value, check_answer, offer, split_list
+from .._wire import Agreed, accept_value, check_answer, split_list
+from ._asked import Asked
 
 
-def request_fields(
-    key: str, subprotocols: Sequence[str], compression: Deflate | None
-) -> list[tuple[str, str]]:
-    """Return the fields that ask for a WebSocket (RFC 6455, section 4.1)."""
-    fields = [("Sec-WebSocket-Key", key), ("Sec-WebSocket-Version", VERSION)]
-    extension = offer(compression)
-    if extension is not None:
-        fields.append(("Sec-WebSocket-Extensions", extension))
-    if subprotocols:
-        fields.append(("Sec-WebSocket-Protocol", ", ".join(subprotocols)))
-    return fields
-
-
-def check_response(
-    response: ClientResponse, key: str, subprotocols: Sequence[str], compression: Deflate | None
-) -> Agreed:
-    """Return what a server has agreed to.
+def check_response(response: ClientResponse, key: str, asked: Asked) -> Agreed:
+    """Return what a server has agreed to, with a 101 that names the protocol.
 
     Raises:
         WebSocketHandshakeError: its answer is not that of a WebSocket.
     """
-    headers = response.headers
-    if headers.getall("sec-websocket-accept", []) != [accept_value(key)]:
-        raise WebSocketHandshakeError("the server's Sec-WebSocket-Accept is wrong")
-    chosen = headers.getall("sec-websocket-protocol", [])
-    if len(chosen) > 1 or (chosen and chosen[0] not in subprotocols):
-        raise WebSocketHandshakeError(f"the server chose {chosen}, which was not offered")
-    answers = split_list(headers.getall("sec-websocket-extensions", []))
     try:
-        deflate = check_answer(answers, compression)
+        return _check(response, key, asked)
     except ValueError as error:
-        raise WebSocketHandshakeError(str(error)) from None
+        raise WebSocketHandshakeError(str(error), response) from None
+
+
+def _check(response: ClientResponse, key: str, asked: Asked) -> Agreed:
+    headers = response.headers
+    if response.http_version != "1.1":
+        raise ValueError(f"a WebSocket begins with HTTP/1.1, not with {response.http_version}")
+    tokens = [each.lower() for each in split_list(headers.getall("connection", []))]
+    if "upgrade" not in tokens:
+        raise ValueError("the server's Connection field does not say Upgrade")
+    if headers.getall("sec-websocket-accept", []) != [accept_value(key)]:
+        raise ValueError("the server's Sec-WebSocket-Accept does not fit the key")
+    chosen = headers.getall("sec-websocket-protocol", [])
+    if len(chosen) > 1 or not set(chosen) <= set(asked.subprotocols):
+        names = ", ".join(map(repr, chosen))
+        raise ValueError(f"the server chose the subprotocol {names}, which was not offered")
+    deflate = check_answer(headers.getall("sec-websocket-extensions", []), asked.compression)
     return Agreed(subprotocol=chosen[0] if chosen else None, deflate=deflate)

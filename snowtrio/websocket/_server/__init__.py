@@ -5,23 +5,26 @@ handler of the three that there are. ``_accepting`` makes a WebSocket of a reque
 server, on the ``_terms`` that it was given and by the rules of ``_opening``.
 """
 
-from ._accepting import accept_websocket
-from ._handlers import Handler
-from ._opening import ChooseSubprotocol
+from ._accepting import accept, accept_websocket
+from ._handlers import WebSocketHandler
+from ._opening import ChooseSubprotocol, check_request
 from ._serve import ServeOptions, serve_websocket, serve_websocket_listeners, serve_websocket_unix
 from ._statistics import WebSocketStatistics
-from ._terms import MakeHeaders
+from ._terms import MakeHeaders, Terms
 from ._websocket_server import ProcessRequest, WebSocketServer
 
 __all__ = [
     "ChooseSubprotocol",
-    "Handler",
     "MakeHeaders",
     "ProcessRequest",
     "ServeOptions",
+    "Terms",
+    "WebSocketHandler",
     "WebSocketServer",
     "WebSocketStatistics",
+    "accept",
     "accept_websocket",
+    "check_request",
     "serve_websocket",
     "serve_websocket_listeners",
     "serve_websocket_unix",

@@ -11,11 +11,11 @@ from .._socket import FunctionHandler, WebSocket, WebSocketCallbacks, answer, ru
 
 CoroutineHandler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
 
-Handler: TypeAlias = CoroutineHandler | FunctionHandler | WebSocketCallbacks
+WebSocketHandler: TypeAlias = CoroutineHandler | FunctionHandler | WebSocketCallbacks
 """What serves a WebSocket; see `WebSocketServer`."""
 
 
-def as_coroutine_handler(handler: Handler) -> CoroutineHandler:
+def as_coroutine_handler(handler: WebSocketHandler) -> CoroutineHandler:
     """Return what is awaited once a WebSocket.
 
     Raises:

@@ -96,8 +96,10 @@ def agree(
     else:
         chosen = next((each for each in subprotocols if each in offered), None)
     fields = [("Sec-WebSocket-Protocol", chosen)] if chosen is not None else []
-    offers = split_list(request.headers.getall("sec-websocket-extensions", []))
-    taken = accept_offer(offers, compression)
+    try:
+        taken = accept_offer(request.headers.getall("sec-websocket-extensions", []), compression)
+    except ValueError as error:
+        raise HTTPError(400, str(error)) from None
     if taken is None:
         return Agreed(subprotocol=chosen), fields
     deflate, answer = taken

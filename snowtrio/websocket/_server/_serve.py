@@ -14,7 +14,7 @@ from ..._transport import open_tcp_listeners, open_unix_listener
 from ...http import HTTPLimits
 from ...http._server import WhenFull
 from .._wire import Deflate, WebSocketLimits
-from ._handlers import Handler
+from ._handlers import WebSocketHandler
 from ._opening import ChooseSubprotocol
 from ._terms import MakeHeaders
 from ._websocket_server import ProcessRequest, WebSocketServer
@@ -28,6 +28,7 @@ class ServeOptions(TypedDict, total=False):
     origins: Sequence[str | None] | None
     compression: Deflate | None
     headers: MakeHeaders
+    pieces: bool
     process_request: ProcessRequest | None
     limits: WebSocketLimits | None
     http_limits: HTTPLimits | None
@@ -36,7 +37,7 @@ class ServeOptions(TypedDict, total=False):
 
 
 async def serve_websocket(
-    handler: Handler,
+    handler: WebSocketHandler,
     port: int,
     *,
     host: str | None = "127.0.0.1",
@@ -64,7 +65,7 @@ async def serve_websocket(
 
 
 async def serve_websocket_unix(
-    handler: Handler,
+    handler: WebSocketHandler,
     path: str | os.PathLike[str],
     *,
     mode: int = 0o600,
@@ -91,7 +92,7 @@ async def serve_websocket_unix(
 
 
 async def serve_websocket_listeners(
-    handler: Handler,
+    handler: WebSocketHandler,
     listeners: Sequence[AnyListener],
     *,
     task_status: trio.TaskStatus[WebSocketServer] = trio.TASK_STATUS_IGNORED,

@@ -41,7 +41,9 @@ class Tally:
         self.rejected = Counter[int]()
         self.closed = Counter[int]()
 
-    def note_closed(self, websocket: WebSocket) -> None:
-        """Count a WebSocket that has ended."""
+    def note_closed(self, websocket: WebSocket) -> int:
+        """Count a WebSocket that has ended; return its code."""
         said = websocket.close_received or websocket.close_sent
-        self.closed[int(said.code if said is not None else CloseCode.ABNORMAL)] += 1
+        code = int(said.code if said is not None else CloseCode.ABNORMAL)
+        self.closed[code] += 1
+        return code

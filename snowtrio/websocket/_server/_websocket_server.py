@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence, Set
 from typing import TypeAlias, cast
@@ -20,10 +21,13 @@ from .._close import Close, CloseCode
 from .._socket import WebSocket
 from .._wire import Deflate, WebSocketLimits
 from ._accepting import accept, last_word
-from ._handlers import Handler, as_coroutine_handler
+from ._handlers import WebSocketHandler, as_coroutine_handler
 from ._opening import ChooseSubprotocol
 from ._statistics import Tally, WebSocketStatistics
 from ._terms import MakeHeaders, Terms
+
+# What strangers bring about is told at level DEBUG alone; failing handlers are the core's to tell.
+logger = logging.getLogger("snowtrio.websocket.server")
 
 ProcessRequest: TypeAlias = Callable[[Request], object | Awaitable[object]]
 """What looks at requests before they are answered; see `WebSocketServer`."""
@@ -55,6 +59,7 @@ class WebSocketServer:
         compression: how messages are compressed if the client can; None, the default, is not.
         headers: further fields of the response that opens; or a function that makes them of the
             request.
+        pieces: whether `WebSocket.receive_stream` gives messages piece by piece, of any size.
         process_request: called with each `snowtrio.http.Request` before anything is checked or
             answered; a coroutine function or a plain one. If it returns a
             `snowtrio.http.Response`, or raises `snowtrio.http.HTTPError`, that is the answer, and
@@ -76,13 +81,14 @@ class WebSocketServer:
 
     def __init__(
         self,
-        handler: Handler,
+        handler: WebSocketHandler,
         *,
         ssl_context: ssl.SSLContext | None = None,
         subprotocols: ChooseSubprotocol = (),
         origins: Sequence[str | None] | None = None,
         compression: Deflate | None = None,
         headers: MakeHeaders = (),
+        pieces: bool = False,
         process_request: ProcessRequest | None = None,
         limits: WebSocketLimits | None = None,
         http_limits: HTTPLimits | None = None,
@@ -97,6 +103,7 @@ class WebSocketServer:
             compression=compression,
             limits=limits if limits is not None else WebSocketLimits(),
             headers=headers,
+            pieces=pieces,
         )
         self._http = HTTPServer(
             self._handle,
@@ -129,27 +136,26 @@ class WebSocketServer:
         try:
             answered = await self._look_at(request)
             if isinstance(answered, Response):
-                self._tally.rejected[answered.status] += 1
+                self._note_rejected(request, answered.status)
                 return answered
             websocket, conversation = await accept(request, self._terms, answered)
         except HTTPError as error:
-            self._tally.rejected[error.status] += 1
+            self._note_rejected(request, error.status, error.detail)
             raise
         except Exception as error:
             if not is_departure(error):
-                self._tally.rejected[500] += 1
+                self._note_rejected(request, 500)
             raise
-        self._tally.opened += 1
-        self._open[websocket] = None
+        self._note_opened(websocket)
         try:
             await self._handler(websocket)
             await conversation.close(Close(CloseCode.NORMAL))
         except BaseException as error:
             conversation.begin_close(last_word(error))
+            _note_where(error, websocket)
             raise
         finally:
-            del self._open[websocket]
-            self._tally.note_closed(websocket)
+            self._note_closed(websocket)
         return None
 
     async def _look_at(self, request: Request) -> object:
@@ -157,6 +163,20 @@ class WebSocketServer:
             return None
         found = self._process_request(request)
         return await cast("Awaitable[object]", found) if inspect.isawaitable(found) else found
+
+    def _note_rejected(self, request: Request, status: int, detail: str = "") -> None:
+        self._tally.rejected[status] += 1
+        logger.debug("rejected %r of %r: %d %s", request, request.peer_address, status, detail)
+
+    def _note_opened(self, websocket: WebSocket) -> None:
+        self._tally.opened += 1
+        self._open[websocket] = None
+        logger.debug("opened %r %s", websocket, websocket.target)
+
+    def _note_closed(self, websocket: WebSocket) -> None:
+        del self._open[websocket]
+        code = self._tally.note_closed(websocket)
+        logger.debug("closed %r %s: %d", websocket, websocket.target, code)
 
     # Looking at it
 
@@ -243,6 +263,12 @@ class WebSocketServer:
             RuntimeError: the server does not serve yet, or ended before it had drained.
         """
         return await self._http.drain(timeouts)
+
+
+def _note_where(error: BaseException, websocket: WebSocket) -> None:
+    """Have a traceback say which WebSocket it is about; one that is raised again says it once."""
+    if isinstance(error, Exception) and not hasattr(error, "__notes__"):
+        error.add_note(f"in the handler of {websocket!r} {websocket.target}")
 
 
 def _one_request(limits: HTTPLimits) -> HTTPLimits:

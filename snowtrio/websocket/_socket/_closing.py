@@ -269,7 +269,7 @@ class Closing:
         """The code of the peer's close, 1006 where it ended without; None before the end."""
         if self.received is not None:
             return self.received.code
-        return 1006 if self.no_more_comes else None
+        return 1006 if self.failure is not None or self.no_more_comes else None
 
 
 def shortened(reason: str) -> str:

@@ -28,7 +28,6 @@ class Conversation(Closing):
 
     Parameters:
         limits: the bounds.
-        pieces: whether messages are received piece by piece; the codec has to be told the same.
     """
 
     __slots__ = (
@@ -37,14 +36,12 @@ class Conversation(Closing):
         "_pongs",
         "on_ping_hook",
         "on_pong_hook",
-        "pieces",
         "pings",
         "tally",
     )
 
-    def __init__(self, limits: WebSocketLimits, *, pieces: bool = False) -> None:
+    def __init__(self, limits: WebSocketLimits) -> None:
         super().__init__(limits)
-        self.pieces = pieces
         self.pings = Pings()
         self.tally = Tally()
         self.on_ping_hook: Callable[[bytes], bytes | None] | None = None
@@ -63,7 +60,7 @@ class Conversation(Closing):
         self.control = control = control_of(connection)
         self._keeper = current_keeper()
         limits = self.limits
-        size = _size_of if self.pieces else len
+        size = _size_of if limits.pieces else len
         control.read_ahead(limits.max_queued_messages, limits.max_queued_size, size)
         control.explain(self.explain)
         control.on_input_taken(self.answer_close)

@@ -82,7 +82,7 @@ class WebSocket:
         """Path and query of the URL that it was opened with, as they stand in the request."""
         self.context = context
         """The application's own: on a server, what its ``process_request`` returned."""
-        self._pieces = PieceReceiver(conversation) if conversation.pieces else None
+        self._pieces = PieceReceiver(conversation) if conversation.limits.pieces else None
         # The connection's own methods: a coroutine less for each message.
         self.send = connection.send
         self.receive = cast("Callable[[], Awaitable[Message]]", connection.receive)
@@ -191,10 +191,10 @@ class WebSocket:
             async for piece in await websocket.receive_stream():
                 ...
 
-        It has more than one piece only where the WebSocket was opened with ``pieces=True``; then
-        a message may be of any size, for ``max_message_size`` bounds only those that `receive`
-        gathers. One that is left before its end is thrown away up to there by whoever receives
-        next. Cancelled, it loses nothing.
+        It has more than one piece only with ``WebSocketLimits(pieces=True)``; then a message may
+        be of any size, for ``max_message_size`` bounds only those that `receive` gathers. One that
+        is left before its end is thrown away up to there by whoever receives next. Cancelled, it
+        loses nothing.
 
         Raises what `receive` does.
         """

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import attrs
 
 from ..._buffer import ReceiveBuffer
 from ..._codec import Codec
 from ..._side import Side
-from ._decoder import Decoder, end_of_input
+from ._decoder import Decoder
 from ._deflate import Deflate, Deflater, Inflater
 from ._encoder import Encoder
 from ._limits import WebSocketLimits
@@ -52,7 +53,7 @@ class WebSocketCodec(Codec[Outgoing, Incoming]):
         self._listener = listener
         self._limits = limits if limits is not None else WebSocketLimits()
         self._deflate = deflate
-        self._pieces = pieces
+        self._pieces = pieces or self._limits.pieces
 
     def start(self, side: Side, context: object) -> WebSocketCoder:
         """Return the coder of one connection."""
@@ -87,23 +88,18 @@ class WebSocketCoder(Codec[Outgoing, Incoming]):
 
     ends_itself = True
 
+    if TYPE_CHECKING:
+
+        def encode(self, message: Outgoing) -> bytes: ...
+        def decode(self, buffer: ReceiveBuffer) -> Iterable[Incoming]: ...
+
+    else:
+        # The halves' own methods stand here, for a call less on each message.
+        __slots__ = ("alike", "decode", "decode_eof", "encode", "encode_batch")
+
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
-        # The halves' own methods, for a call less on each message.
+        self.alike: object = None
         self.encode = encoder.encode  # type: ignore[method-assign]
+        self.encode_batch = encoder.encode_batch  # type: ignore[method-assign]
         self.decode = decoder.decode  # type: ignore[method-assign]
-
-    def encode(self, message: Outgoing) -> bytes:
-        """Return the frame of what is sent."""
-        raise AssertionError("replaced when it is made")
-
-    def decode(self, buffer: ReceiveBuffer) -> Iterable[Incoming]:
-        """Take what is there."""
-        raise AssertionError("replaced when it is made")
-
-    def decode_eof(self, buffer: ReceiveBuffer) -> Iterable[Incoming]:
-        """Say that the peer left without a close: had there been one, nothing were read any more.
-
-        Raises:
-            AbnormalCloseError: always.
-        """
-        raise end_of_input()
+        self.decode_eof = decoder.decode_eof  # type: ignore[method-assign]

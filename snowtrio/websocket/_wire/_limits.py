@@ -32,6 +32,8 @@ class WebSocketLimits:
             is cancelled; None is for ever.
         validate_text: whether text that is no UTF-8 closes with 1007; otherwise the bytes that are
             none become U+FFFD.
+        pieces: whether messages are decoded piece by piece, as they come, for `receive_stream`;
+            then one may be of any size.
     """
 
     max_message_size: int | None = attrs.field(
@@ -49,3 +51,4 @@ class WebSocketLimits:
         default=cast("float | None", 30.0), validator=optional(gt(0))
     )
     validate_text: bool = True
+    pieces: bool = False

@@ -64,16 +64,21 @@ class Piece:
 class Prepared:
     """A message that is framed once, for any number of connections (row W20).
 
+    A server makes the bytes when the first connection sends it, and all others that compress alike
+    send the same ones. Where messages look back at earlier ones (context takeover) it is compressed
+    by itself all the same, and those after it look back at nothing before it. A client frames it
+    each time, since each frame has a mask of its own.
+
     Parameters:
-        message: to be sent.
+        message: to be sent; copied where it could be changed.
     """
 
     __slots__ = ("frames", "message")
 
-    def __init__(self, message: Message) -> None:
-        self.message = message
+    def __init__(self, message: Message | bytearray | memoryview) -> None:
+        self.message = message if isinstance(message, (str, bytes)) else bytes(message)
         self.frames: dict[object, bytes] = {}
-        """What it comes to, by how it is framed."""
+        """What it comes to, by how it is framed; None is without compression."""
 
     def __repr__(self) -> str:
         return f"<Prepared {self.message!r:.40}>"

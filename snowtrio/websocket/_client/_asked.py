@@ -1,0 +1,107 @@
+"""What is asked of a server when a WebSocket is opened. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import attrs
+from yarl import URL
+
+from ...http import HeadersToSend, InvalidURLError, Timeouts
+from .._wire import VERSION, Deflate, WebSocketLimits, offer
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_SCHEME = re.compile(r"wss?:", re.IGNORECASE)
+
+# What the handshake itself says.
+_RESERVED = frozenset(
+    (
+        *("connection", "upgrade", "content-length", "transfer-encoding"),
+        *("sec-websocket-key", "sec-websocket-version", "sec-websocket-accept"),
+        *("sec-websocket-extensions", "sec-websocket-protocol"),
+    )
+)
+
+
+def _check_url(_: object, __: object, url: str | URL) -> None:
+    """Check what is particular to WebSockets; the HTTP client knows what else has to be right."""
+    text = str(url)
+    if _SCHEME.match(text) is None:
+        scheme = text.partition(":")[0]
+        raise InvalidURLError(f"the URL of a WebSocket begins with ws: or wss:, not {scheme!r}")
+    if "#" in text:
+        raise InvalidURLError("the URL of a WebSocket has no fragment; write %23 for a #")
+
+
+def _check_subprotocols(_: object, __: object, names: Sequence[str]) -> None:
+    if isinstance(names, str):
+        raise TypeError("subprotocols are a sequence of names, not one name")
+    for name in names:
+        if _TOKEN.fullmatch(name) is None:
+            raise ValueError(f"{name!r} is no name of a subprotocol")
+    if len(set(names)) < len(names):
+        raise ValueError("a subprotocol is offered once")
+
+
+def _as_pairs(headers: HeadersToSend) -> tuple[tuple[str, str], ...]:
+    if isinstance(headers, Mapping):
+        return tuple(cast("Mapping[str, str]", headers).items())
+    return tuple(headers)
+
+
+def _check_headers(_: object, __: object, headers: tuple[tuple[str, str], ...]) -> None:
+    for name, _value in headers:
+        if name.lower() in _RESERVED:
+            raise ValueError(f"the handshake itself says {name}")
+
+
+def _as_limits(limits: WebSocketLimits | None) -> WebSocketLimits:
+    return limits if limits is not None else WebSocketLimits()
+
+
+def _as_timeouts(timeout: float | Timeouts | None) -> Timeouts | None:
+    """Return one deadline over everything, for a number."""
+    if timeout is None or isinstance(timeout, Timeouts):
+        return timeout
+    return Timeouts(total=timeout, waiting=None, connect=None, response=None)
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """A WebSocket that is wanted; the fields are parameters of `open_websocket`.
+
+    Raises:
+        InvalidURLError: the URL is not one of a WebSocket.
+        ValueError: a subprotocol is no token, or is there twice; a header is the handshake's own.
+        TypeError: the subprotocols are one text.
+    """
+
+    url: str | URL = attrs.field(validator=_check_url)
+    subprotocols: Sequence[str] = attrs.field(validator=_check_subprotocols)
+    headers: tuple[tuple[str, str], ...] = attrs.field(
+        converter=_as_pairs, validator=_check_headers
+    )
+    origin: str | None
+    compression: Deflate | None
+    limits: WebSocketLimits = attrs.field(converter=_as_limits)
+    timeouts: Timeouts | None = attrs.field(alias="timeout", converter=_as_timeouts)
+    max_redirects: int
+
+    @property
+    def shown(self) -> str:
+        """The URL without user info."""
+        return str(URL(self.url).with_user(None))
+
+    def make_fields(self, key: str) -> list[tuple[str, str]]:
+        """Return the fields that ask for it (RFC 6455, section 4.1)."""
+        fields = [("Sec-WebSocket-Key", key), ("Sec-WebSocket-Version", VERSION)]
+        extension = offer(self.compression)
+        if extension is not None:
+            fields.append(("Sec-WebSocket-Extensions", extension))
+        if self.subprotocols:
+            fields.append(("Sec-WebSocket-Protocol", ", ".join(self.subprotocols)))
+        if self.origin is not None:
+            fields.append(("Origin", self.origin))
+        return [*fields, *self.headers]

@@ -1,0 +1,47 @@
+"""Autobahn's test suite against our WebSocket server and client: the core, and some of the rest.
+
+All of its cases are ``nox -s autobahn``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+SUITE = str(Path(__file__).parents[2] / "autobahn" / "suite.py")
+NO_WSTEST = 77
+# Far above what they take, so that only a hang meets it.
+TIMEOUT = 240.0
+
+CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "7.*", "10.*"]
+UTF8 = ["6.*"]
+# A message of 1 MiB, fragments of all sizes, chops of all sizes, a thousand messages.
+LARGE = ["9.1.3", "9.1.4", "9.2.3", "9.2.4", "9.3.*", "9.5.4", "9.6.4", "9.7.5", "9.8.5"]
+# All kinds of data, all parameters, with fragments and without; a thousand messages each.
+DEFLATE = [
+    *("12.1.3", "12.2.2", "12.3.11", "12.4.2", "12.5.2"),
+    *("13.1.1", "13.2.2", "13.3.11", "13.4.1", "13.5.2", "13.6.3", "13.7.1"),
+]
+
+pytestmark = pytest.mark.timeout(TIMEOUT + 20)
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+@pytest.mark.parametrize(
+    "cases", [CORE, UTF8, LARGE, DEFLATE], ids=["core", "utf8", "9", "deflate"]
+)
+async def test_autobahn_finds_every_case_strictly_right(role: str, cases: list[str]) -> None:
+    """Row W37: neither NON-STRICT nor FAILED, UNCLEAN, a wrong code or a case that is missing."""
+    command = [sys.executable, SUITE, "--role", role, "--one-job", "--cases", *cases]
+    with trio.fail_after(TIMEOUT):
+        done = await trio.run_process(
+            command, capture_stdout=True, stderr=subprocess.STDOUT, check=False
+        )
+    told = done.stdout.decode()
+    if done.returncode == NO_WSTEST:
+        pytest.skip(told.strip())
+    assert done.returncode == 0, told

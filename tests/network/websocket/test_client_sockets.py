@@ -1,0 +1,219 @@
+"""The client on sockets of this machine, with our own server."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from snowtrio import ConnectError, ConnectRefusedError, HandshakeError, TCPEndpoint, UnixEndpoint
+from snowtrio.http import FetchTimeoutError, HTTPClient, Origin, Proxy, ProxyError
+from snowtrio.websocket import (
+    Reconnect,
+    WebSocket,
+    open_reconnecting,
+    open_websocket,
+    serve_websocket_unix,
+)
+
+from ...websocket_answering import Answerer
+from ...websocket_serving import echo
+from ..examples import needs_program
+from ..http_proxy import small_proxy
+from ..tcp import until
+from ..test_http_client_socks import microsocks
+from .serving import serving_websocket_on
+
+
+async def echoed(websocket: WebSocket, message: str) -> bool:
+    await websocket.send(message)
+    return await websocket.receive() == message
+
+
+async def test_unix_sockets(tmp_path: Path) -> None:
+    """Row W27: the host of the URL is only said."""
+    path = tmp_path / "socket"
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_websocket_unix, echo, path)
+        async with open_websocket("ws://books/", endpoint=UnixEndpoint(path)) as websocket:
+            assert await echoed(websocket, "hello")
+            assert websocket.request_headers["sec-websocket-version"] == "13"
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_http_proxies(
+    secure: bool, server_ssl_context: ssl.SSLContext, client_ssl_context: ssl.SSLContext
+) -> None:
+    """Row W27: both kinds of URLs go through tunnels, which the proxy is asked for with CONNECT."""
+    context = server_ssl_context if secure else None
+    async with serving_websocket_on(echo, ssl_context=context) as server, small_proxy() as proxy:
+        url = f"{'wss' if secure else 'ws'}://localhost:{server.port}/"
+
+        def choose(origin: Origin) -> Proxy:
+            return Proxy(proxy.url)
+
+        for choice in (proxy.url, Proxy(proxy.url), choose):
+            async with open_websocket(
+                url, proxy=choice, ssl_context=client_ssl_context
+            ) as websocket:
+                assert await echoed(websocket, "hello")
+        assert len(proxy.heads) == 3
+        assert all(head.startswith(b"CONNECT localhost:") for head in proxy.heads)
+
+
+@needs_program("microsocks")
+@pytest.mark.parametrize("secure", [False, True])
+async def test_socks(
+    secure: bool, server_ssl_context: ssl.SSLContext, client_ssl_context: ssl.SSLContext
+) -> None:
+    """Row W27."""
+    context = server_ssl_context if secure else None
+    async with serving_websocket_on(echo, ssl_context=context) as server, microsocks() as port:
+        url = f"{'wss' if secure else 'ws'}://localhost:{server.port}/"
+        async with open_websocket(
+            url, proxy=f"socks5h://127.0.0.1:{port}", ssl_context=client_ssl_context
+        ) as websocket:
+            assert await echoed(websocket, "x" * 100_000)
+        with pytest.raises(ProxyError):
+            async with open_websocket("ws://127.0.0.1:9/", proxy=f"socks5://127.0.0.1:{port}"):
+                pass
+
+
+async def fail_to_open(url: str, **options: Any) -> None:
+    async with open_websocket(url, **options):
+        raise AssertionError("it is open")
+
+
+async def test_nobody_there() -> None:
+    """Row W27: a name that nobody knows, a port where nobody listens."""
+    with pytest.raises(ConnectError, match=r"nowhere\.invalid"):
+        await fail_to_open("ws://nowhere.invalid/")
+    with pytest.raises(ConnectRefusedError):
+        await fail_to_open("ws://127.0.0.1:9/")
+
+
+async def test_bad_certificates(
+    server_ssl_context: ssl.SSLContext, client_ssl_context: ssl.SSLContext
+) -> None:
+    """Row W30: promptly, with the reason; also where every other failure is tried again."""
+    async with serving_websocket_on(ssl_context=server_ssl_context) as server:
+        with trio.fail_after(10):
+            with pytest.raises(HandshakeError, match="CERTIFICATE_VERIFY_FAILED"):
+                await fail_to_open(f"wss://localhost:{server.port}/")
+            with pytest.raises(HandshakeError, match="CERTIFICATE_VERIFY_FAILED"):
+                await fail_to_open(
+                    "wss://elsewhere.invalid/",
+                    ssl_context=client_ssl_context,
+                    endpoint=TCPEndpoint("127.0.0.1", server.port),
+                )
+            async with open_reconnecting(f"wss://localhost:{server.port}/") as connections:
+                first = await anext(connections)
+                with pytest.raises(HandshakeError):
+                    await first.__aenter__()
+
+
+async def test_a_server_that_is_silent_at_any_stage(client_ssl_context: ssl.SSLContext) -> None:
+    """Row W27: one deadline; TLS counts as connecting."""
+
+    async def wait(stream: trio.SocketStream) -> None:
+        async with stream:
+            while await stream.receive_some():
+                pass
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, wait, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        for scheme, phase in (("ws", "response"), ("wss", "connect")):
+            with pytest.raises(FetchTimeoutError) as caught:
+                await fail_to_open(
+                    f"{scheme}://localhost:{port}/", ssl_context=client_ssl_context, timeout=0.2
+                )
+            assert caught.value.phase == phase
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_cancelled(shared: bool) -> None:
+    """Row W12: nothing is waited for, and the server is told that we go away all the same."""
+    told: Counter[int | None] = Counter()
+
+    async def listen(websocket: WebSocket) -> None:
+        async for _ in websocket:
+            pass
+        close = websocket.close_received
+        told[close.code if close is not None else None] += 1
+
+    async with serving_websocket_on(listen) as server, HTTPClient() as client:
+        given = client if shared else None
+        for number in range(20):
+            with trio.CancelScope() as scope:
+                async with open_websocket(
+                    f"ws://127.0.0.1:{server.port}/", client=given
+                ) as websocket:
+                    if number % 2:
+                        await websocket.send("hello")
+                    scope.cancel()
+                    await websocket.receive()
+            assert scope.cancelled_caught
+        await until(lambda: told.total() == 20)
+    assert told == {1001: 20}
+
+
+async def test_frames_in_the_segment_of_the_answer(readiness: str) -> None:
+    """Rows W1, W10: a message, a ping and a close that came together with the 101."""
+    codes: list[int] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            peer = Answerer(stream)
+            behind = peer.framed("a") + peer.pinged(b"there?") + peer.closed(3000)
+            await peer.agree(behind=behind)
+            assert getattr(await peer.event(), "payload", None) == b"there?"
+            codes.append(await peer.told())
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        async with open_websocket(f"ws://127.0.0.1:{port}/") as websocket:
+            assert [message async for message in websocket] == ["a"]
+        await until(lambda: codes == [3000])
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_is_restarted() -> None:
+    """Rows W26, W27: the simplest loop meets a drain, and goes on with the next server."""
+    ports: list[int] = []
+    heard: list[str | bytes] = []
+
+    def find(origin: Origin) -> TCPEndpoint:
+        return TCPEndpoint("127.0.0.1", ports[-1])
+
+    async def greet(websocket: WebSocket) -> None:
+        await websocket.send(f"{len(ports)}")
+        await websocket.wait_closed()
+
+    async def listen() -> None:
+        policy = Reconnect(backoff=0.01, max_backoff=0.02)
+        async with open_reconnecting(
+            "ws://books.example/", reconnect=policy, endpoint=find
+        ) as connections:
+            async for connection in connections:
+                async with connection as websocket:
+                    async for message in websocket:
+                        heard.append(message)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(1, 4):
+            async with serving_websocket_on(greet) as server:
+                ports.append(server.port)
+                if number == 1:
+                    nursery.start_soon(listen)
+                await until(lambda: len(heard) == len(ports))
+        nursery.cancel_scope.cancel()
+    assert heard == ["1", "2", "3"]
