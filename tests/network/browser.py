@@ -49,11 +49,9 @@ class Browser:
 
     async def open(self, url: str) -> Page:
         """Show a page in a tab of its own."""
-        target = await self.call("Target.createTarget", url=url)
-        attached = await self.call(
-            "Target.attachToTarget", targetId=target["targetId"], flatten=True
-        )
-        return Page(self, attached["sessionId"])
+        target = (await self.call("Target.createTarget", url=url))["targetId"]
+        attached = await self.call("Target.attachToTarget", targetId=target, flatten=True)
+        return Page(self, target, attached["sessionId"])
 
 
 @attrs.frozen(eq=False)
@@ -61,7 +59,12 @@ class Page:
     """A tab."""
 
     browser: Browser
+    target: str
     session: str
+
+    async def close(self) -> None:
+        """Close the tab."""
+        await self.browser.call("Target.closeTarget", targetId=self.target)
 
     async def evaluate(self, script: str) -> Any:
         """Return what a script comes to."""

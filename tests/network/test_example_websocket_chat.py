@@ -67,7 +67,7 @@ async def test_who_talks_is_heard_in_the_room() -> None:
             assert (await eve.next("welcome"))["members"] == ["eve"]
             assert (await ann.next("joined"))["name"] == "ann 2"
             assert (await second.next("welcome"))["members"] == ["ann", "ann 2"]
-            await ann.say("grüß\x1b dich")
+            await ann.websocket.send(r'{"text": "grüß\u001b\ud800 dich"}')
             await ann.say("  ")
             for each in (ann, second):
                 await each.expect_said("ann", "grüß dich")
@@ -170,7 +170,7 @@ async def talk_until_left(example: RunningExample, ann: Guest) -> str:
         async with guest(example, "talker") as talker:
             await talker.next("welcome")
             for _ in range(10):
-                await talker.say("👋" * 2000)  # Twelve bytes each, as the server says it.
+                await talker.say("👋" * 2000)
             heard = 0
             while heard < 10:
                 event = json.loads(await ann.websocket.receive())
@@ -231,7 +231,7 @@ async def test_two_pages_and_a_client_talk_to_each_other(tmp_path: Path) -> None
         await ann.expect_said("ann", "and you")
         for page in (bob, eve):
             await page.wait_for(TALK, "<b>hello</b> all|grüß dich 👋|and you")
-        await eve.evaluate("location.href = 'about:blank'")
+        await eve.close()
         assert (await ann.next("left"))["name"] == "eve"
         await bob.wait_for(MEMBERS, "ann|bob")
         assert example.read_errors() == ""
