@@ -443,8 +443,8 @@ async def test_messages_piece_by_piece() -> None:
         await websocket.send(str(size))
         await websocket.receive()
 
-    limits = WebSocketLimits(max_message_size=1000)
-    async with serving_websocket(count, limits=limits, pieces=True) as served:
+    limits = WebSocketLimits(max_message_size=1000, pieces=True)
+    async with serving_websocket(count, limits=limits) as served:
         peer = await served.open()
         assert await peer.echoed(b"x" * 50_000) == "50000"
         await peer.say(b"x" * 1001)
