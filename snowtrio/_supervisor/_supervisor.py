@@ -198,6 +198,8 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         telling = ending.cause in (Cause.PROTOCOL_ERROR, Cause.STALLED)
         level = logging.INFO if telling and self._log_limit.allows() else logging.DEBUG
         self._logger.log(level, "%r ended: %s", member.connection, error)
+        # Its frames hold the connection, and itself: that would stay until cycles are looked for.
+        error.with_traceback(None)
         return True
 
     async def _run_hooks(

@@ -149,5 +149,4 @@ class Reconnecting:
 
 def _has_ended(conversation: Conversation, error: Exception) -> bool:
     """Whether an error only says that this WebSocket has ended, and not another connection."""
-    control = conversation.control
-    return (control.input_ended or control.past_sending) and is_departure(error)
+    return conversation.unusable and is_departure(error)

@@ -25,7 +25,6 @@ async def accept_websocket(
     compression: Deflate | None = None,
     limits: WebSocketLimits | None = None,
     headers: MakeHeaders = (),
-    pieces: bool = False,
 ) -> AsyncGenerator[WebSocket, None]:
     """Answer a request with a WebSocket, within a handler of an HTTP server (row W35).
 
@@ -52,7 +51,6 @@ async def accept_websocket(
         compression: how messages are compressed if the client can; None, the default, is not.
         limits: the bounds.
         headers: further fields of the response; or a function that makes them of the request.
-        pieces: whether `WebSocket.receive_stream` gives messages piece by piece, of any size.
 
     Raises:
         HTTPError: it is no request for a WebSocket, or is not allowed; raised on, it is the right
@@ -65,7 +63,6 @@ async def accept_websocket(
         compression=compression,
         limits=limits if limits is not None else WebSocketLimits(),
         headers=headers,
-        pieces=pieces,
     )
     websocket, conversation = await accept(request, terms)
     try:
@@ -92,8 +89,8 @@ async def accept(
     key = check_request(request)
     check_origin(request, terms.origins)
     agreed, fields = agree(request, terms.subprotocols, terms.compression)
-    conversation = Conversation(terms.limits, pieces=terms.pieces)
-    codec = WebSocketCodec(conversation, terms.limits, agreed.deflate, pieces=terms.pieces)
+    conversation = Conversation(terms.limits)
+    codec = WebSocketCodec(conversation, terms.limits, agreed.deflate)
     response = CIMultiDict([*accept_fields(key), *fields, *terms.make_headers(request)])
     connection = await request.upgrade(
         "websocket", codec, list(response.items()), goodbye=conversation.goodbye

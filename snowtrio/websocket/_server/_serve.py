@@ -28,7 +28,6 @@ class ServeOptions(TypedDict, total=False):
     origins: Sequence[str | None] | None
     compression: Deflate | None
     headers: MakeHeaders
-    pieces: bool
     process_request: ProcessRequest | None
     limits: WebSocketLimits | None
     http_limits: HTTPLimits | None

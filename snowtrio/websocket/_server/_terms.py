@@ -50,7 +50,6 @@ class Terms:
     compression: Deflate | None = None
     limits: WebSocketLimits = attrs.field(factory=WebSocketLimits)
     headers: MakeHeaders = ()
-    pieces: bool = False
 
     def make_headers(self, request: Request) -> list[tuple[str, str]]:
         """Return the application's own fields of the response to a request.

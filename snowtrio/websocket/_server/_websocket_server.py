@@ -59,7 +59,6 @@ class WebSocketServer:
         compression: how messages are compressed if the client can; None, the default, is not.
         headers: further fields of the response that opens; or a function that makes them of the
             request.
-        pieces: whether `WebSocket.receive_stream` gives messages piece by piece, of any size.
         process_request: called with each `snowtrio.http.Request` before anything is checked or
             answered; a coroutine function or a plain one. If it returns a
             `snowtrio.http.Response`, or raises `snowtrio.http.HTTPError`, that is the answer, and
@@ -88,7 +87,6 @@ class WebSocketServer:
         origins: Sequence[str | None] | None = None,
         compression: Deflate | None = None,
         headers: MakeHeaders = (),
-        pieces: bool = False,
         process_request: ProcessRequest | None = None,
         limits: WebSocketLimits | None = None,
         http_limits: HTTPLimits | None = None,
@@ -103,7 +101,6 @@ class WebSocketServer:
             compression=compression,
             limits=limits if limits is not None else WebSocketLimits(),
             headers=headers,
-            pieces=pieces,
         )
         self._http = HTTPServer(
             self._handle,

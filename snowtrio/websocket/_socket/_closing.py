@@ -46,6 +46,9 @@ class Phase(enum.Enum):
 class Closing:
     """Closes, whoever begins with it; once.
 
+    It has its connection up to the connection's end: the decoder tells it, so with both it would
+    be a cycle, and stay until the interpreter looks for cycles.
+
     Parameters:
         limits: the bounds.
     """
@@ -55,6 +58,7 @@ class Closing:
         "_ending",
         "_gone",
         "_keeper",
+        "_loss",
         "_since",
         "connection",
         "control",
@@ -85,6 +89,7 @@ class Closing:
         self.tick: int | None = None
         self._since = 0.0
         self._answer: Close | None = None
+        self._loss: Exception | None = None
         self._ending = False
         self._gone = False
 
@@ -124,7 +129,7 @@ class Closing:
 
         Nothing if we have closed, or the connection is past that.
         """
-        if self.phase in (Phase.CLOSING, Phase.OVER):
+        if self.ended or self.phase in (Phase.CLOSING, Phase.OVER):
             return
         if not self.control.past_sending:
             self.sent = close
@@ -145,6 +150,8 @@ class Closing:
         self.begin_close(close)
         try:
             await trio.lowlevel.checkpoint()
+            if self.ended:
+                return
             with trio.move_on_after(self.limits.close_timeout) as scope:
                 await self.control.wait_until(self._is_answered)
             if scope.cancelled_caught:
@@ -165,17 +172,25 @@ class Closing:
         """Whether nothing more is read, for whatever reason."""
         return self.ended or self.control.input_ended
 
+    @property
+    def unusable(self) -> bool:
+        """Whether nothing can be sent any more, or nothing comes."""
+        return self.no_more_comes or self.control.past_sending
+
     async def _end_connection(self) -> None:
         """End the connection, now that nobody has anything to say on it; the first who comes."""
+        if self.ended:
+            return
+        control, connection = self.control, self.connection
         if self._ending:
-            await self.control.wait_until(lambda: self._gone)
+            await control.wait_until(lambda: self._gone)
             return
         self._ending = True
         try:
             with trio.move_on_after(self.limits.close_timeout) as scope:
-                if self.connection.side is Side.CLIENT and self.received is not None:
+                if connection.side is Side.CLIENT and self.received is not None:
                     await self._let_server_go_first()
-                await self.connection.aclose()
+                await connection.aclose()
             if scope.cancelled_caught:
                 await self._cut()
         except trio.Cancelled:
@@ -183,15 +198,18 @@ class Closing:
             raise
         finally:
             self._gone = True
-            self.control.note()
+            control.note()
 
     async def _let_server_go_first(self) -> None:
+        control = self.control
         with trio.move_on_after(_PATIENCE):
-            await self.control.wait_until(lambda: self.no_more_comes)
-            await self.control.discard_rest()
+            await control.wait_until(lambda: self.no_more_comes)
+            await control.discard_rest()
 
     async def _cut(self) -> None:
         """Close the connection at once. Not a drop, which would cancel the handler that waits."""
+        if self.ended:
+            return
         with trio.CancelScope() as at_once:
             at_once.cancel(reason="the WebSocket is cut")
             await self.connection.aclose()
@@ -199,7 +217,8 @@ class Closing:
     async def wait_closed(self) -> None:
         """Wait until nothing more can come."""
         await trio.lowlevel.checkpoint()
-        await self.control.wait_until(lambda: self.no_more_comes)
+        if not self.ended:
+            await self.control.wait_until(lambda: self.no_more_comes)
 
     # The clock
 
@@ -234,9 +253,11 @@ class Closing:
         return math.inf if timeout is None else timeout
 
     def note_ended(self) -> None:
-        """Forget the clock: the connection has ended, with all about it."""
+        """Forget clock and connection, which has ended, with all about it."""
+        self._loss = self.control.loss
         self.ended = True
         self._keeper.forget(self)
+        del self.connection, self.control
 
     # What is said of it
 
@@ -261,7 +282,8 @@ class Closing:
 
     def why_ended(self) -> Exception:
         """Return what whoever waited for something gets."""
-        reason = self.control.loss or ConnectionClosedError("this side closed the connection")
+        lost = self._loss if self.ended else self.control.loss
+        reason = lost or ConnectionClosedError("this side closed the connection")
         return self.explain(reason)
 
     @property

@@ -7,14 +7,13 @@ at that moment, and whether it receives at all.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import trio
 
-from ..._connection import control_of
+from ..._connection import Control, control_of
 from .._close import Close, CloseCode
 from .._errors import AbnormalCloseError
-from .._wire import Incoming, Piece, Ping, Pong, ToSend, WebSocketLimits
+from .._wire import Incoming, Outgoing, Piece, Ping, Pong, WebSocketLimits
 from ._closing import Closing, Phase, WebSocketConnection, logger
 from ._heartbeat import Beat, Heartbeat
 from ._keeper import current_keeper
@@ -54,7 +53,7 @@ class Conversation(Closing):
 
     def attach(self, connection: WebSocketConnection) -> None:
         """Begin, on a connection that speaks the protocol by now; again is nothing."""
-        if hasattr(self, "connection"):
+        if self.ended or hasattr(self, "connection"):
             return
         self.connection = connection
         self.control = control = control_of(connection)
@@ -68,8 +67,6 @@ class Conversation(Closing):
         self.tally.begin(connection.statistics())
         if connection.ending is None:
             self._keeper.keep(self, self._heartbeat.begin(trio.current_time()))
-        else:
-            self.ended = True
 
     async def goodbye(self, connection: WebSocketConnection) -> None:
         """Close, since the server ends."""
@@ -109,6 +106,8 @@ class Conversation(Closing):
         trio.lowlevel.current_trio_token().run_sync_soon(self._send_late_pong)
 
     def _send_late_pong(self) -> None:
+        if self.ended:
+            return
         payload = self._pongs.take_late(self.control.left)
         if payload is not None:
             self._answer_ping(payload)
@@ -132,12 +131,10 @@ class Conversation(Closing):
         """Send a ping and wait for its pong."""
         asked = self.pings.begin(payload, trio.current_time())
         try:
-            await self.connection.send(Ping(asked))
+            control = await self._send(Ping(asked))
             self.tally.pings_sent += 1
-            self.control.read_on()
-            await self.control.wait_until(
-                lambda: self.pings.is_answered(asked) or self.no_more_comes
-            )
+            control.read_on()
+            await control.wait_until(lambda: self.pings.is_answered(asked) or self.no_more_comes)
         finally:
             trip = self.pings.end(asked)
         if trip is None:
@@ -146,8 +143,15 @@ class Conversation(Closing):
 
     async def pong(self, payload: bytes | bytearray | memoryview) -> None:
         """Send a pong that nobody asked for."""
-        await self.connection.send(Pong(as_payload(payload)))
+        await self._send(Pong(as_payload(payload)))
         self.tally.pongs_sent += 1
+
+    async def _send(self, frame: Ping | Pong) -> Control[Outgoing]:
+        if self.ended:
+            raise self.why_ended()
+        control = self.control
+        await self.connection.send(frame)
+        return control
 
     # The clock
 
@@ -180,20 +184,18 @@ class Conversation(Closing):
 
     # For users
 
-    async def answer(self, function: Callable[[Any, Any], ToSend | None], given: object) -> None:
-        """Answer messages with what a plain function returns; see `WebSocket.answer`."""
-        try:
-            await self.control.answer(function, given)
-        except trio.EndOfChannel:
-            return
+    def statistics(self, connection: WebSocketConnection, queued: int) -> SocketStatistics:
+        """Return the counts of this moment.
 
-    def statistics(self) -> SocketStatistics:
-        """Return the counts of this moment."""
+        Parameters:
+            connection: its own, which it does not have any more after the end.
+            queued: messages that were not received.
+        """
         return self.tally.statistics(
-            self.connection.statistics(),
+            connection.statistics(),
             closes=int(self.sent is not None),
             latency=self.pings.latency,
-            queued=self.control.queued,
+            queued=queued,
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar, cast
 
-from ..._connection import SendInTurn
+from ..._connection import Control, SendInTurn
 from .._close import Close, CloseCode
 from .._wire import Outgoing, Part
 from ._conversation import Conversation
@@ -49,12 +49,11 @@ class MessageWriter(Generic[MessageT]):
 
 @asynccontextmanager
 async def send_message(
-    conversation: Conversation, kind: type[MessageT]
+    conversation: Conversation, control: Control[Outgoing], kind: type[MessageT]
 ) -> AsyncGenerator[MessageWriter[MessageT], None]:
     """Send the parts of a message; see `WebSocket.send_stream`."""
     if kind not in (str, bytes):
         raise TypeError("a message is str or bytes")
-    control = conversation.control
     async with control.alone() as send:
         writer = MessageWriter(kind, send)
         try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
+import trio
 from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 
 from ..._side import Side
@@ -73,6 +74,7 @@ class WebSocket:
         self._conversation = conversation
         connection = conversation.connection
         self._connection = connection
+        self._control = conversation.control
         self._agreed = agreed
         self.request_headers = request_headers
         """The fields of the request that began it."""
@@ -153,7 +155,8 @@ class WebSocket:
             Exception: what the function raised; the answers before that have been accepted.
         """
         if self._pieces is None:
-            await self._conversation.answer(function, self)
+            with suppress(trio.EndOfChannel):
+                await self._control.answer(function, self)
             return
         async for message in self._pieces:
             reply = function(self, message)
@@ -181,7 +184,7 @@ class WebSocket:
         Parameters:
             kind: ``str`` or ``bytes``.
         """
-        return send_message(self._conversation, kind)
+        return send_message(self._conversation, self._control, kind)
 
     async def receive_stream(self) -> MessageReader:
         """Wait for a message, and return it as its pieces come (row W15).
@@ -353,7 +356,7 @@ class WebSocket:
 
     def statistics(self) -> SocketStatistics:
         """Return the counts of this moment."""
-        return self._conversation.statistics()
+        return self._conversation.statistics(self._connection, self._control.queued)
 
 
 conversation_of: Callable[[WebSocket], Conversation] = attrgetter("_conversation")
