@@ -156,10 +156,10 @@ class Forgetful(Counting):
 async def test_coders_that_are_alike_share_what_they_encode(autojump_clock: MockClock) -> None:
     """B8: and what is old may be dropped, as where all have one coder."""
     async with seats(3, Forgetful()) as given:
-        Counting.encoded = 0
+        Forgetful.encoded = 0
         done = await broadcast(connections(given), b"hello", when_slow=WhenSlow.WAIT)
         assert done == report(sent=3)
-        assert Counting.encoded == 1
+        assert Forgetful.encoded == 1
         assert [await seat.told() for seat in given] == [[b"hello"]] * 3
         slow = given[0]
         await slow.clog(b"0")
