@@ -12,6 +12,7 @@ from pathlib import Path
 
 LIBRARIES = ("snowtrio", "trio", "anyio", "uvloop", "twisted", "redis", "hiredis")
 HTTP_LIBRARIES = ("uvicorn", "httptools", "aiohttp", "hypercorn", "httpx")
+WEBSOCKET_LIBRARIES = ("websockets", "trio-websocket", "picows", "aiofastnet", "bitarray")
 
 
 def cores() -> tuple[int, int]:
@@ -74,7 +75,7 @@ def description() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
-    for library in (*LIBRARIES, *HTTP_LIBRARIES):
+    for library in (*LIBRARIES, *HTTP_LIBRARIES, *WEBSOCKET_LIBRARIES):
         with contextlib.suppress(metadata.PackageNotFoundError):
             about[library] = metadata.version(library)
     return about

@@ -247,7 +247,8 @@ SCENARIOS = (
         name="ws-connect",
         title="WebSocket, open and close in order",
         unit="CPU µs a connection",
-        servers=WEBSOCKETS,
+        # One of them at times hangs up without an answer to a close that comes at once.
+        servers=tuple(name for name in WEBSOCKETS if name != "websockets-trio"),
         measure=partial(connects.measure, at_once=32, workload="websocket"),
     ),
     open_websockets("memory", "", "websocket"),

@@ -95,8 +95,13 @@ async def send_input(websocket: WebSocket, *, binary: bool) -> None:
     await websocket.close()
 
 
-async def close_when_interrupted(websocket: WebSocket, interrupted: trio.Event) -> None:
+async def close_when_interrupted(
+    websocket: WebSocket,
+    interrupted: trio.Event,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     with trio.open_signal_receiver(signal.SIGINT) as signals:
+        task_status.started()
         async for _ in signals:
             interrupted.set()
             await websocket.close(CloseCode.GOING_AWAY)
@@ -113,7 +118,7 @@ async def talk(websocket: WebSocket, arguments: argparse.Namespace) -> int:
     """Send and receive until the WebSocket is closed; return the exit status."""
     interrupted = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(close_when_interrupted, websocket, interrupted)
+        await nursery.start(close_when_interrupted, websocket, interrupted)
         nursery.start_soon(lambda: send_input(websocket, binary=arguments.binary))
         async for message in websocket:
             write(message, binary=arguments.binary)

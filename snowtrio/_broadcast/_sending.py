@@ -76,7 +76,7 @@ class Sending(Generic[SendT, ContextT]):
         self._dropped_oldest = self._dropped_newest = 0
         last: object = None
         for writer in map(writer_of, given):
-            if writer.alike is not last and writer.alike is not None:
+            if writer.alike is not last and writer.alike is not None and not writer.exclusive:
                 last = writer.alike
                 self._encode(writer)
 
@@ -116,11 +116,9 @@ class Sending(Generic[SendT, ContextT]):
         last: object = None
         data: bytes | None = None
         for connection, writer in zip(part, map(writer_of, part), strict=True):
-            if writer.alike is not last or last is None:
-                last = writer.alike
-                data = (
-                    self._encode_own(connection, writer) if last is None else self._encode(writer)
-                )
+            if last is None or writer.alike is not last:
+                data = self._encode_for(connection, writer)
+                last = writer.alike if data is not None else None
             try:
                 accepted = (
                     data is not None
@@ -135,15 +133,18 @@ class Sending(Generic[SendT, ContextT]):
             else:
                 self._no_room(connection, writer, data)
 
-    def _encode_own(
+    def _encode_for(
         self, connection: Connection[SendT, Any, ContextT], writer: Writer[SendT]
     ) -> bytes | None:
-        """Return the bytes for a connection whose coder is like no other, None without room.
+        """Return the bytes for a connection, None where it has no room.
 
-        Nothing is encoded that is not sent: what such a coder remembers, its peer must have got.
+        With a coder that is like no other nothing is encoded that is not sent: what it remembers,
+        its peer must have got.
         """
         if writer.exclusive or connection in self._line:
             return None  # In the middle of something, as its coder may be; or others come first.
+        if writer.alike is not None:
+            return self._encode(writer)
         data = self._apart(connection) if self._apart is not None else None
         if data is None and writer.makes_room():
             data = self._encode(writer)

@@ -86,6 +86,37 @@ async def test_an_http_client_is_measured(tmp_path: Path) -> None:
     assert figures["units"] == 1000  # Ten of each task.
 
 
+@pytest.mark.parametrize("scenario", ["ws-64x32", "ws-deflate", "ws-connect"])
+async def test_servers_of_websockets_are_measured(scenario: str, tmp_path: Path) -> None:
+    figures = await measure_websockets(tmp_path, scenario, "snowtrio", "websockets")
+    assert all(each["units"] >= 32 for each in figures)
+
+
+async def test_a_broadcast_to_websockets_is_measured(tmp_path: Path) -> None:
+    (figures,) = await measure_websockets(tmp_path, "ws-broadcast", "snowtrio")
+    assert figures["units"] >= 1000
+
+
+@pytest.mark.parametrize("scenario", ["ws-memory", "ws-memory-deflate"])
+async def test_the_memory_of_websockets_is_measured(scenario: str, tmp_path: Path) -> None:
+    (figures,) = await measure_websockets(tmp_path, scenario, "snowtrio", "--quick")
+    assert figures["cost"] > 0
+
+
+async def measure_websockets(folder: Path, scenario: str, *servers: str) -> list[dict[str, float]]:
+    """Return the figures of one short round of each server that is installed."""
+    pytest.importorskip("websockets")
+    file = folder / "figures.json"
+    command = [sys.executable, RUN, "--only", scenario, "--servers", *servers]
+    command += ["--rounds", "1", "--seconds", "0.1", "--json", str(file)]
+    done = await run_program(*command)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    (found,) = json.loads(file.read_text())["scenarios"].values()
+    names = [name for name in servers if not name.startswith("-")]
+    assert sorted(found["servers"]) == sorted(names)
+    return [each["rounds"][0] for each in found["servers"].values()]
+
+
 async def test_a_scenario_that_is_not_there_is_one_line() -> None:
     done = await run_program(sys.executable, RUN, "--only", "nonsense")
     assert done.returncode == 1

@@ -44,15 +44,14 @@ class Frames:
 
 def _prepare(message: ToSend) -> Prepared:
     """Return a message that no member's turn can find broken, or changed."""
-    if isinstance(message, (bytearray, memoryview)):
-        return Prepared(bytes(message))
-    prepared = message if isinstance(message, Prepared) else Prepared(message)
-    data = cast("object", prepared.message)
-    if isinstance(data, str):
+    given = cast("object", message.message if isinstance(message, Prepared) else message)
+    if isinstance(given, str):
         try:
-            data.encode()
+            given.encode()
         except UnicodeEncodeError as error:
             raise LocalProtocolError(f"text that has no UTF-8: {error}") from None
-    elif not isinstance(data, bytes):
-        raise TypeError(f"a message is a str or bytes, not {type(data).__name__}")
-    return prepared
+    elif not isinstance(given, (bytes, bytearray, memoryview)):
+        raise TypeError(f"a message is a str or bytes, not {type(given).__name__}")
+    if isinstance(message, Prepared):
+        return message
+    return Prepared(message if isinstance(message, str) else bytes(message))

@@ -37,7 +37,6 @@ class WebSocketCodec(Codec[Outgoing, Incoming]):
         listener: is told of everything that is no message.
         limits: the bounds.
         deflate: how messages are compressed, None if they are not.
-        pieces: whether messages are received piece by piece.
     """
 
     ends_itself = True
@@ -47,13 +46,10 @@ class WebSocketCodec(Codec[Outgoing, Incoming]):
         listener: Listener,
         limits: WebSocketLimits | None = None,
         deflate: Deflate | None = None,
-        *,
-        pieces: bool = False,
     ) -> None:
         self._listener = listener
         self._limits = limits if limits is not None else WebSocketLimits()
         self._deflate = deflate
-        self._pieces = pieces or self._limits.pieces
 
     def start(self, side: Side, context: object) -> WebSocketCoder:
         """Return the coder of one connection."""
@@ -63,7 +59,7 @@ class WebSocketCodec(Codec[Outgoing, Incoming]):
             deflater = Deflater(deflate)
             remembers = deflate.peer_context_takeover
             inflater = Inflater(deflate.peer_window_bits, remembers=remembers)
-        decoder = Decoder(side, self._limits, self._listener, inflater, pieces=self._pieces)
+        decoder = Decoder(side, self._limits, self._listener, inflater, pieces=self._limits.pieces)
         coder = WebSocketCoder(Encoder(side, deflater), decoder)
         if side is Side.SERVER and deflater is None:
             coder.alike = WebSocketCodec  # Frames have no mask, and nothing is remembered.

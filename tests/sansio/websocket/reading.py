@@ -86,7 +86,8 @@ def read(
 ) -> Reading:
     """Decode chunks, each of them one read."""
     log = Log()
-    coder = WebSocketCodec(log, limits, deflate, pieces=pieces).start(side, None)
+    limits = attrs.evolve(limits, pieces=pieces)
+    coder = WebSocketCodec(log, limits, deflate).start(side, None)
     buffer = ReceiveBuffer()
     messages: list[Incoming] = []
     error = None

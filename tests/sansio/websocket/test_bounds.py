@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable
 
+import attrs
 import pytest
 
 from snowtrio import ReceiveBuffer, Side
@@ -24,9 +25,9 @@ class Peer:
 
     def __init__(self, deflate: Deflate | None = None, *, pieces: bool = False) -> None:
         self.log = Log()
-        self.coder: WebSocketCoder = WebSocketCodec(self.log, LIMITS, deflate, pieces=pieces).start(
-            Side.SERVER, None
-        )
+        limits = attrs.evolve(LIMITS, pieces=pieces)
+        codec = WebSocketCodec(self.log, limits, deflate)
+        self.coder: WebSocketCoder = codec.start(Side.SERVER, None)
         self.buffer = ReceiveBuffer()
         self.largest = 0
         self.got = 0
