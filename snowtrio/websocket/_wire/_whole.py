@@ -49,11 +49,54 @@ def take_many(data: bytes, most: int, *, masked: bool) -> tuple[list[Incoming], 
         most: bytes that a message may have.
         masked: whether frames have to be.
     """
-    frames, taken = _find_frames(data, most, masked=masked)
-    if masked:
-        payloads = _unmask(data, frames, taken)
-    else:
+    if not masked:
+        frames, taken = _find_frames(data, 0, most, masked=False)
         payloads = [data[start:stop] for _, start, stop in frames]
+        return _make_messages(data, frames, payloads, taken)
+    messages, begin = _take_short(data, most)
+    if begin == len(data):
+        return messages, begin
+    frames, taken = _find_frames(data, begin, most, masked=True)
+    others, taken = _make_messages(data, frames, _unmask(data, frames, begin, taken), taken)
+    return messages + others, taken
+
+
+def _take_short(data: bytes, most: int) -> tuple[list[Incoming], int]:
+    """Take the masked frames of up to 125 bytes at the front, with one XOR for all.
+
+    Each mask goes on over the next frame's first two bytes, which nobody looks at there, so that
+    it is one cut for each frame.
+    """
+    begin, end = 0, len(data)
+    frames: list[Frame] = []
+    masks: list[bytes] = []
+    longest = min(most, 125)
+    texts = False
+    while begin + 6 <= end:
+        first, size = data[begin], data[begin + 1] - 128
+        stop = begin + 6 + size
+        if stop > end or not 0 <= size <= longest:
+            break
+        if first != _BINARY:
+            if first != _TEXT:
+                break
+            texts = True
+        masks.append((data[begin + 2 : begin + 6] * 33)[: size + 6])
+        frames.append((begin, begin + 4, stop - 2))
+        begin = stop
+    if not frames:
+        return [], 0
+    plain = xor(data[2:begin], b"".join(masks)[:-2])
+    payloads = [plain[start:stop] for _, start, stop in frames]
+    if texts:
+        return _make_messages(data, frames, payloads, begin)
+    return [*payloads], begin
+
+
+def _make_messages(
+    data: bytes, frames: list[Frame], payloads: list[bytes], taken: int
+) -> tuple[list[Incoming], int]:
+    """Return payloads as messages, up to the first text that is none, and what they take."""
     messages: list[Incoming] = []
     for (begin, _, _), payload in zip(frames, payloads, strict=True):
         if data[begin] == _BINARY:
@@ -66,9 +109,10 @@ def take_many(data: bytes, most: int, *, masked: bool) -> tuple[list[Incoming], 
     return messages, taken
 
 
-def _find_frames(data: bytes, most: int, *, masked: bool) -> tuple[list[Frame], int]:
+def _find_frames(data: bytes, begin: int, most: int, *, masked: bool) -> tuple[list[Frame], int]:
+    """Return where frames are from `begin` on, and where they end."""
     frames: list[Frame] = []
-    begin, end = 0, len(data)
+    end = len(data)
     bit, head = (128, 6) if masked else (0, 2)
     while begin + head <= end:
         first = data[begin]
@@ -89,14 +133,14 @@ def _find_frames(data: bytes, most: int, *, masked: bool) -> tuple[list[Frame], 
     return frames, begin
 
 
-def _unmask(data: bytes, frames: list[Frame], end: int) -> list[bytes]:
-    """Return the payloads of masked frames."""
+def _unmask(data: bytes, frames: list[Frame], begin: int, end: int) -> list[bytes]:
+    """Return the payloads of masked frames, which stand from `begin` to `end`."""
     if len(frames) < _FEW:
         return [apply_mask(data[start:stop], data[start - 4 : start]) for _, start, stop in frames]
     # One XOR for all: each mask, as long as its payload, behind a gap as long as the header.
     masks: list[bytes] = []
-    for begin, start, stop in frames:
-        masks.append(data[begin : start - 4])
+    for at, start, stop in frames:
+        masks.append(data[at : start - 4])
         masks.append(repeat(data[start - 4 : start], stop - start + 4))
-    plain = xor(data[:end], b"".join(masks))
-    return [plain[start:stop] for _, start, stop in frames]
+    plain = xor(data[begin:end], b"".join(masks))
+    return [plain[start - begin : stop - begin] for _, start, stop in frames]
