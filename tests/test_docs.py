@@ -18,6 +18,7 @@ PAGES = [
     "how-to/http.md",
     "how-to/http-client.md",
     "how-to/asgi.md",
+    "how-to/websocket.md",
 ]
 
 
