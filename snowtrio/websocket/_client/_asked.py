@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import attrs
-from attrs.validators import instance_of, optional
 from yarl import URL
 
 from ...http import HeadersToSend, InvalidURLError, Timeouts
@@ -76,7 +75,7 @@ class Asked:
     Raises:
         InvalidURLError: the URL is not one of a WebSocket.
         ValueError: a subprotocol is no token, or is there twice; a header is the handshake's own.
-        TypeError: the subprotocols are one text; the compression is no `Deflate`.
+        TypeError: the subprotocols are one text.
     """
 
     url: str | URL = attrs.field(validator=_check_url)
@@ -85,7 +84,7 @@ class Asked:
         converter=_as_pairs, validator=_check_headers
     )
     origin: str | None
-    compression: Deflate | None = attrs.field(validator=optional(instance_of(Deflate)))
+    compression: Deflate | None
     limits: WebSocketLimits = attrs.field(converter=_as_limits)
     timeouts: Timeouts | None = attrs.field(alias="timeout", converter=_as_timeouts)
     max_redirects: int

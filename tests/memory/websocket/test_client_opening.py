@@ -126,9 +126,6 @@ async def test_arguments_that_cannot_be() -> None:
     with pytest.raises(TypeError, match="not one name"):
         async with open_websocket(URL, subprotocols="chat"):
             pass
-    with pytest.raises(TypeError, match="Deflate"):
-        async with open_websocket(URL, compression="deflate"):  # type: ignore[arg-type]
-            pass
     with pytest.raises(ValueError, match="the handshake itself"):
         async with open_websocket(URL, headers={"sec-websocket-key": "x"}):
             pass
