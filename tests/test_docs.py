@@ -7,7 +7,10 @@ import sys
 import types
 from pathlib import Path
 
+import attrs
 import pytest
+
+from snowtrio.websocket import WebSocketLimits
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -18,6 +21,7 @@ PAGES = [
     "how-to/http.md",
     "how-to/http-client.md",
     "how-to/asgi.md",
+    "how-to/websocket.md",
 ]
 
 
@@ -44,3 +48,23 @@ async def test_programs_run(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
         result = test()
         if result is not None:
             await result
+
+
+SIZES = {"MiB": 2**20, "KiB": 2**10, "s": 1}
+WORDS = {"yes": True, "no": False}
+
+
+def read_default(cell: str) -> object:
+    """Return what a cell of a table says that a limit is: ``1 MiB``, ``20 s``, ``16``, ``yes``."""
+    if cell in WORDS:
+        return WORDS[cell]
+    number, _, unit = cell.partition(" ")
+    return float(number.replace(",", "")) * SIZES.get(unit, 1)
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="the documentation is not here")
+def test_the_table_of_websocket_limits_is_complete_and_true() -> None:
+    page = (DOCS / "how-to/websocket.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]+ \|[^|]*\|$", page, re.MULTILINE)
+    told = {name: read_default(cell) for name, cell in rows}
+    assert told == attrs.asdict(WebSocketLimits())

@@ -16,7 +16,7 @@
         ├── NoResponseError         the connection ended before the response was complete
         ├── BadResponseError        what the server sent is no response
         ├── ResponseStatusError     ``raise_for_status``: 400 or above
-        ├── UpgradeRefusedError     a server does not go on in another protocol
+        ├── UpgradeRefusedError     a server refuses to speak another protocol
         ├── ResponseJSONError       a body is not the JSON that was wanted         (ValueError)
         ├── InvalidURLError         nothing was sent: the URL names nothing to ask   (ValueError)
         ├── RedirectError           a redirect leads nowhere, or where it must not
@@ -193,7 +193,7 @@ class UpgradeRefusedError(FetchError):
     """
 
     def __init__(self, status: int, protocol: str, response: object = None) -> None:
-        super().__init__(f"the server does not go on in {protocol}: {status} {_phrase(status)}")
+        super().__init__(f"the server refuses to speak {protocol}: {status} {_phrase(status)}")
         self.status = status
         self.protocol = protocol
         self.response = response

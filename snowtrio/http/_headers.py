@@ -52,3 +52,17 @@ def write_field(name: str, value: str) -> tuple[bytes, bytes]:
         return name.lower().encode("ascii"), value.strip(" \t").encode("latin-1")
     except (UnicodeEncodeError, AttributeError) as error:
         raise BadFieldError(f"the field {name!r} cannot hold {value!r}") from error
+
+
+def read_cookies(headers: Headers) -> dict[str, str]:
+    """Return the cookies of a request, values as they stand there (RFC 6265, section 5.4).
+
+    Of two with one name the first counts, which belongs to the longer path.
+    """
+    cookies: dict[str, str] = {}
+    for field in headers.getall("cookie", ()):
+        for each in field.split(";"):
+            name, _, value = each.partition("=")
+            if name := name.strip():
+                cookies.setdefault(name, value.strip())
+    return cookies

@@ -364,3 +364,29 @@ async def test_ids_come_from_outside_only_where_that_is_wanted() -> None:
         for bad in ("a b", "x" * 129, "ü"):
             reply = await peer.ask(request("GET", "/", f"X-Request-Id: {bad}"))
             assert len(reply.body) == 32
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ((), {}),
+        (
+            ['Cookie: a=1; b=x=y;c="q" ; d=; e; =f; '],
+            {"a": "1", "b": "x=y", "c": '"q"', "d": "", "e": ""},
+        ),
+        (["Cookie: a=1; a=2", "cookie: a=3; A=4"], {"a": "1", "A": "4"}),
+    ],
+)
+async def test_cookies(fields: list[str], expected: dict[str, str]) -> None:
+    """Z4: names and values as they stand there, the first of each name."""
+    seen: list[dict[str, str]] = []
+
+    async def look(asked: Request) -> Response:
+        seen.append(dict(asked.cookies))
+        return Response("seen")
+
+    async with serving_http(look) as served:
+        peer = await served.connect()
+        await peer.send(request("GET", "/", *fields))
+        assert (await peer.reply()).body == b"seen"
+    assert seen == [expected]

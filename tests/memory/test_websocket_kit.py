@@ -24,6 +24,7 @@ from snowtrio.websocket import (
     Deflate,
     WebSocket,
     WebSocketLimits,
+    open_reconnecting,
 )
 
 
@@ -132,6 +133,25 @@ async def test_a_handler_is_tested_from_its_clients_side(autojump_clock: MockClo
         stream = await server.connect()
         await stream.send_all(b"nonsense\r\n\r\n")
         assert (await stream.receive_some()).startswith(b"HTTP/1.1 400")
+
+
+async def test_a_client_is_tested_against_a_handler(autojump_clock: MockClock) -> None:
+    """W34: one that comes back, whatever its URL says."""
+
+    async def say_hello(websocket: WebSocket) -> None:
+        await websocket.send("hello")
+
+    heard: list[str | bytes] = []
+    async with (
+        serve_websocket_in_memory(say_hello) as server,
+        open_reconnecting("ws://nowhere.example/", endpoint=server.endpoint) as connections,
+    ):
+        async for connection in connections:
+            async with connection as websocket:
+                heard += [message async for message in websocket]
+            if len(heard) == 2:
+                break
+    assert heard == ["hello", "hello"]
 
 
 async def test_a_handler_that_is_left_is_cancelled(autojump_clock: MockClock) -> None:

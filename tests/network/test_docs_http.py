@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,13 +14,12 @@ from typing import Any
 import pytest
 import trio
 
+from .documented import HOW_TO, deployed, read_blocks
 from .examples import needs_program
 from .http_peers import curl, curl_json
-from .nginx import nginx
 from .peers import TIMEOUT
-from .tcp import until
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "http.md"
+PAGE = HOW_TO / "http.md"
 
 pytestmark = [
     needs_program("nginx"),
@@ -30,59 +28,27 @@ pytestmark = [
 ]
 
 ADDED = """
-import sys
-
 @router.get("/slow")
 async def slow(request: Request) -> Response:
     print("begun", flush=True)
     await trio.sleep(1)
     return Response.json({"id": request.id, "asked": request.headers["X-Request-Id"]})
-
-trio.run(main, sys.argv[1])
 """
 
 
-def read_blocks(language: str) -> list[str]:
-    pattern = rf"^```{language}\n(.*?)^```$"
-    return re.findall(pattern, PAGE.read_text(), re.MULTILINE | re.DOTALL)
-
-
 @asynccontextmanager
-async def deployed(folder: Path) -> AsyncGenerator[tuple[trio.Process, str], None]:
+async def serving_books(folder: Path) -> AsyncGenerator[tuple[trio.Process, str], None]:
     """Run the service and nginx as the page says; give the service, and nginx's socket."""
-    path = folder / "http.sock"
     (folder / "public").mkdir()
     (folder / "public" / "hello.txt").write_text("hello\n")
     (folder / "report.txt").write_text("all is well\n")
-    program = folder / "books.py"
-    program.write_text("\n".join([*read_blocks("python"), ADDED]))
-    process = await trio.lowlevel.open_process(
-        [sys.executable, "-W", "error", str(program), str(path)],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        await until(lambda: path.exists() or process.poll() is not None)
-        async with nginx(folder, *read_nginx(path)) as front:
-            yield process, front
-    finally:
-        process.kill()
-        await process.stdout.aclose()
-        with trio.CancelScope(shield=True):
-            await process.wait()
-
-
-def read_nginx(path: Path) -> tuple[str, str]:
-    """Return what the page has inside of nginx's server, and around it."""
-    (block,) = read_blocks("nginx")
-    outside, _, server = block.replace("/run/books/http.sock", str(path)).partition("server {\n")
-    return server.replace("listen 80;", "").rstrip().removesuffix("}"), outside
+    async with deployed(PAGE, folder, ADDED) as running:
+        yield running
 
 
 async def test_the_service_behind_nginx(tmp_path: Path) -> None:
     """Rows Z4 to Z6, Z13: what the page says that a client gets, it gets."""
-    async with deployed(tmp_path) as (_, front):
+    async with serving_books(tmp_path) as (_, front):
 
         async def ask(path: str, *arguments: str) -> bytes:
             return await curl("--unix-socket", front, *arguments, f"http://books{path}")
@@ -106,14 +72,14 @@ async def test_the_service_behind_nginx(tmp_path: Path) -> None:
         assert await ask("/books", *told, "-X", "DELETE") == b"405"
         assert await ask("/report", "-r", "0-2") == b"all"
         assert await ask("/static/hello.txt") == b"hello\n"
-        assert await ask("/static/../books.py", *told, "--path-as-is") == b"404"
+        assert await ask("/static/../service.py", *told, "--path-as-is") == b"404"
         digest = await ask("/digest", "-T", str(tmp_path / "report.txt"))
         assert re.fullmatch(rb"[0-9a-f]{64}", digest)
 
 
 async def test_sigterm_ends_it_when_what_is_under_way_is_answered(tmp_path: Path) -> None:
     """Row P11: and the id is nginx's."""
-    async with deployed(tmp_path) as (process, front):
+    async with serving_books(tmp_path) as (process, front):
         told: list[Any] = []
 
         async def ask() -> None:
@@ -133,7 +99,7 @@ async def test_sigterm_ends_it_when_what_is_under_way_is_answered(tmp_path: Path
 @needs_program("systemd-analyze")
 async def test_the_unit(tmp_path: Path) -> None:
     """P11: systemd knows each line of it."""
-    (block,) = read_blocks("ini")
+    (block,) = read_blocks(PAGE, "ini")
     unit = tmp_path / "books.service"
     unit.write_text(re.sub("ExecStart=.*", f"ExecStart={sys.executable} -m books", block))
     done = await trio.run_process(

@@ -13,7 +13,7 @@ from ..._codec import Codec
 from ..._connection import Connection
 from ..._errors import LocalProtocolError
 from ..._transport import Address
-from .._headers import Headers, HeadersToSend, read_headers, write_headers
+from .._headers import Headers, HeadersToSend, read_cookies, read_headers, write_headers
 from .._wire import RequestHead
 from ._body_pieces import BodyPieces
 from ._exchange import Exchange, Goodbye
@@ -86,6 +86,11 @@ class Request:
         if self._headers is None:
             self._headers = read_headers(self._head.fields)
         return self._headers
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies, by name, with values as they were set; a mapping made anew at each look."""
+        return read_cookies(self.headers)
 
     @property
     def path(self) -> str:

@@ -104,6 +104,14 @@ class MemoryWebSockets:
         """To be drained, for instance, or asked for its statistics."""
         self._listener = listener
 
+    @property
+    def endpoint(self) -> StreamEndpoint:
+        """Where a client that is to be tested connects, whatever its URL says.
+
+        `open_websocket`, `open_reconnecting` and `snowtrio.http.HTTPClient` take it.
+        """
+        return StreamEndpoint(self._listener.connect)
+
     async def connect(self) -> trio.abc.Stream:
         """Return a stream to the server on which nothing has been said, the caller's to close."""
         return await self._listener.connect()
@@ -130,7 +138,7 @@ class MemoryWebSockets:
         """
         return open_websocket(
             f"ws://memory{path}",
-            endpoint=StreamEndpoint(self._listener.connect),
+            endpoint=self.endpoint,
             headers=headers,
             subprotocols=subprotocols,
             origin=origin,

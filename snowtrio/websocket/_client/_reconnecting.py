@@ -71,15 +71,16 @@ async def open_reconnecting(
 
 
 class Reconnecting:
-    """Gives connections, one after the other: see `open_reconnecting`.
-
-    Parameters:
-        client: opens them.
-        asked: what is wanted.
-        policy: when there is another attempt.
-    """
+    """Gives connections, one after the other: see `open_reconnecting`."""
 
     def __init__(self, client: HTTPClient, asked: Asked, policy: Reconnect) -> None:
+        """Begin; nothing has been opened.
+
+        Parameters:
+            client: opens them.
+            asked: what is wanted.
+            policy: when there is another attempt.
+        """
         self.opened = 0
         """How many WebSockets were opened."""
         self.failed_in_a_row = 0

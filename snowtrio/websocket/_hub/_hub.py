@@ -21,7 +21,7 @@ _TOO_SLOW = Close(CloseCode.TRY_AGAIN_LATER, "too slow to keep up")
 
 
 class Hub:
-    """WebSockets that get what is published, all of it or by topics (rows W6, W20).
+    """WebSockets that get what is published, all of it or by topics (rows W20, B8).
 
     ::
 

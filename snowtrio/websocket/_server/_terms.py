@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 import attrs
+from attrs.validators import instance_of, optional
 
 from ...http import HeadersToSend, Request
 from .._wire import Deflate, WebSocketLimits
@@ -47,7 +48,9 @@ class Terms:
 
     subprotocols: ChooseSubprotocol = attrs.field(default=(), validator=_check_subprotocols)
     origins: Sequence[str | None] | None = attrs.field(default=None, validator=_check_origins)
-    compression: Deflate | None = None
+    compression: Deflate | None = attrs.field(
+        default=None, validator=optional(instance_of(Deflate))
+    )
     limits: WebSocketLimits = attrs.field(factory=WebSocketLimits)
     headers: MakeHeaders = ()
 

@@ -74,7 +74,7 @@ class WebSocketServer:
         propagate_errors: let what a handler raises end the server, once its client has its 1011.
 
     Raises:
-        TypeError: the handler is none.
+        TypeError: the handler is none, or an option is not what it has to be.
         ValueError: a subprotocol has no name that can be sent.
     """
 

@@ -19,13 +19,15 @@ class MessageReader(AsyncIterator[Message]):
 
     Iterating ends with the message. One that is left before is thrown away up to its end by whoever
     receives next. Cancelled, it loses nothing.
-
-    Parameters:
-        first: what has come of it.
-        next_piece: waits for more; None where the message is complete.
     """
 
     def __init__(self, first: Piece, next_piece: NextPiece | None) -> None:
+        """Begin with the first piece.
+
+        Parameters:
+            first: what has come of it.
+            next_piece: waits for more; None where the message is complete.
+        """
         self.is_text = isinstance(first.data, str)
         """Whether the pieces are ``str``."""
         self._first: Piece | None = first

@@ -15,14 +15,15 @@ MessageT = TypeVar("MessageT", str, bytes)
 
 
 class MessageWriter(Generic[MessageT]):
-    """Sends the parts of a message; `WebSocket.send_stream` makes one.
-
-    Parameters:
-        kind: of the message.
-        send: sends in turn.
-    """
+    """Sends the parts of a message; `WebSocket.send_stream` makes one."""
 
     def __init__(self, kind: type[MessageT], send: SendInTurn[Outgoing]) -> None:
+        """Begin; nothing has been sent.
+
+        Parameters:
+            kind: of the message.
+            send: sends in turn.
+        """
         self._kind: type[str] | type[bytes] = kind
         self._send = send
         self.begun = False

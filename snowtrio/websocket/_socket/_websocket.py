@@ -34,14 +34,6 @@ class WebSocket:
 
         async for message in websocket:
             await websocket.send(message)
-
-    Parameters:
-        conversation: with its connection.
-        agreed: in the handshake.
-        request_headers: of the handshake.
-        response_headers: of the handshake.
-        target: path and query of the URL, as they stand in the request.
-        context: what the server's ``process_request`` returned.
     """
 
     send: Callable[[ToSend], Awaitable[None]]
@@ -72,6 +64,16 @@ class WebSocket:
         target: str = "/",
         context: Any = None,
     ) -> None:
+        """Begin with what the handshake has come to.
+
+        Parameters:
+            conversation: with its connection.
+            agreed: in the handshake.
+            request_headers: of the handshake.
+            response_headers: of the handshake.
+            target: path and query of the URL, as they stand in the request.
+            context: what the server's ``process_request`` returned.
+        """
         self._conversation = conversation
         connection = conversation.connection
         self._connection = connection

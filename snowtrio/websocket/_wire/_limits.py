@@ -13,7 +13,10 @@ MIB = 1024 * KIB
 
 @attrs.frozen(kw_only=True)
 class WebSocketLimits:
-    """The bounds of a WebSocket, beside those of its connection.
+    """The bounds of a WebSocket.
+
+    Those of connections hold besides: on a server `snowtrio.http.HTTPLimits` have how many there
+    are, how long a handshake takes, and what may wait for a client that takes nothing.
 
     Parameters:
         max_message_size: bytes of a message that is received, decompressed and with all its
@@ -24,7 +27,8 @@ class WebSocketLimits:
             is still taken.
         max_pongs: pongs that wait for a peer that sends pings and takes nothing; beyond that only
             its latest ping is answered, as RFC 6455 section 5.5.3 allows.
-        ping_interval: seconds in which nothing came, after which a ping is sent; None sends none.
+        ping_interval: seconds from one ping of the heartbeat to the next; None sends none. While
+            reading has stopped there are none either: nothing that answers them could be seen.
         ping_timeout: seconds for anything to come after that; then the connection is cut.
         close_timeout: seconds for the peer's answer to our close, and for the end of the
             connection after both.

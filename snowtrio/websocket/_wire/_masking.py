@@ -1,9 +1,9 @@
 """Masking: every byte of a client's frame is XORed with one of four (RFC 6455, section 5.3).
 
-Short data is XORed as two whole numbers, which no library does for less: calling one costs more
-than the bytes. For more there is `bitarray`, where it is installed: XOR of any two buffers is what
-it is for, at a tenth of the time of whole numbers and less. Without it, long data goes through
-`bytes.translate`, each fourth byte at a time.
+Short data is XORed as two whole numbers: to hand it to a library costs more than that. For more
+there is `bitarray`, where it is installed: XOR of any two buffers is what it is for, at a tenth of
+the time of whole numbers and less. Without it, long data goes through `bytes.translate`, each
+fourth byte at a time. See docs/decisions/0014-masks-by-whole-numbers.md.
 """
 
 from __future__ import annotations

@@ -412,6 +412,8 @@ def test_settings_that_cannot_be() -> None:
         WebSocketServer(echo, subprotocols="chat")
     with pytest.raises(TypeError, match="sequence"):
         WebSocketServer(echo, origins="https://a.example")
+    with pytest.raises(TypeError, match="Deflate"):
+        WebSocketServer(echo, compression="deflate")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no name of a subprotocol"):
         WebSocketServer(echo, subprotocols=["a b"])
 
