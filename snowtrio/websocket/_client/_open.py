@@ -115,7 +115,10 @@ async def open_websocket(
         WebSocketHandshakeError: the server's 101 is not that of a WebSocket.
         BadResponseError: it is no response, or one for another protocol.
         NoResponseError: the connection ended before it.
-        ValueError: a subprotocol or a header cannot be sent.
+        PoolBusyError: too many requests wait for a connection of the `client`.
+        PoolClosedError: the `client` is closed.
+        BadFieldError: a header cannot be sent. Nothing was sent, here and below.
+        ValueError: a subprotocol cannot be sent, or the handshake itself says a header.
         TypeError: the arguments do not fit together.
     """
     asked = Asked(

@@ -308,20 +308,22 @@ async def test_gathering_is_cancelled_anywhere() -> None:
 async def test_an_end_within_a_stream(who: str, autojump_clock: trio.testing.MockClock) -> None:
     """Rows W12, W21: whoever leaves the block is told that the message never arrived."""
     async with open_websocket_with_peer(Side.CLIENT) as (websocket, peer):
-        error = AbnormalCloseError if who == "nobody" else WebSocketClosedError
-        with pytest.raises(error):
+
+        async def send() -> None:
             async with websocket.send_stream(str) as stream:
                 await stream.send("begun")
-                if who == "us":
-                    websocket.close_nowait()
-                elif who == "nobody":
-                    await peer.aclose()
-                    await websocket.wait_closed()
-                    await quiet()
-                else:
-                    await peer.send_close(1001)
-                    await websocket.wait_closed()
-                    await trio.sleep(5 if "ago" in who else 0.5)
+                await end()
+
+        async def end() -> None:
+            if who == "us":
+                websocket.close_nowait()
+                return
+            await (peer.aclose() if who == "nobody" else peer.send_close(1001))
+            await websocket.wait_closed()
+            await trio.sleep(5 if "ago" in who else 0.5)
+
+        with pytest.raises(AbnormalCloseError if who == "nobody" else WebSocketClosedError):
+            await send()
         if who != "nobody":
             assert not (await peer.expect_frame(Opcode.TEXT)).fin
             await peer.expect_close(1000 if who == "us" else 1001)
