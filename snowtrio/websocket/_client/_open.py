@@ -88,7 +88,8 @@ async def open_websocket(
         limits: the bounds.
         timeout: seconds for everything up to the server's answer: a place in the pool, name, TCP,
             proxy, TLS, redirects. 10 by default; None is what the client has. Or `Timeouts` with
-            one for each.
+            one for each. Their ``send``, 60 by default, goes on counting: a server that takes
+            nothing of what we send for so long is taken for dead.
         max_redirects: followed at most, never from wss to ws; 3 by default. Credentials and
             cookies among `headers` do not follow to another host.
         ssl_context: for wss; by default one is made that trusts what the system trusts. One context
