@@ -323,6 +323,8 @@ class ConnectionPool:
     def cut(self) -> None:
         """End every connection at once."""
         for held in self._held:
+            if held.farewell is not None:
+                held.farewell()
             self._cut(held)
 
     async def wait_empty(self) -> None:

@@ -92,7 +92,7 @@ class Held:
         self.since = 0.0
         """When it became idle."""
         self.farewell: Callable[[], object] | None = None
-        """Called before it is cut because the client is cancelled; must not wait."""
+        """Called before it is cut because the client is cancelled or closed; must not wait."""
 
     async def stay(self) -> None:
         """Be there until the connection ends."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,16 +14,34 @@ from typing import Any
 import pytest
 import trio
 
-from snowtrio import ConnectError, ConnectRefusedError, HandshakeError, TCPEndpoint, UnixEndpoint
-from snowtrio.http import FetchTimeoutError, HTTPClient, Origin, Proxy, ProxyError
+from snowtrio import (
+    ConnectError,
+    ConnectRefusedError,
+    DrainTimeouts,
+    HandshakeError,
+    PoolClosedError,
+    TCPEndpoint,
+    UnixEndpoint,
+)
+from snowtrio.http import (
+    FetchTimeoutError,
+    HTTPClient,
+    HTTPClientLimits,
+    Origin,
+    Proxy,
+    ProxyError,
+)
 from snowtrio.websocket import (
     Reconnect,
     WebSocket,
+    WebSocketClosedError,
     open_reconnecting,
     open_websocket,
     serve_websocket_unix,
 )
 
+from ...memory.cancelling import cancelled_at, every_suspension
+from ...serving import LIMIT
 from ...websocket_answering import Answerer
 from ...websocket_serving import echo
 from ..examples import needs_program
@@ -138,6 +159,95 @@ async def test_a_server_that_is_silent_at_any_stage(client_ssl_context: ssl.SSLC
         nursery.cancel_scope.cancel()
 
 
+class NeverResolves(trio.abc.HostnameResolver):
+    """DNS that answers nothing."""
+
+    async def getaddrinfo(self, *_: object, **__: object) -> Any:
+        await trio.sleep_forever()
+
+    async def getnameinfo(self, *_: object) -> Any:
+        raise AssertionError
+
+
+@contextmanager
+def full_backlog() -> Iterator[int]:
+    """Give a port where connections are neither accepted nor refused."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+async def test_one_deadline_over_name_tcp_and_proxies() -> None:
+    """Row W27: whatever says nothing; TLS and the response have a test of their own."""
+
+    async def late(url: str, proxy: str | None = None) -> None:
+        with trio.fail_after(LIMIT), pytest.raises(FetchTimeoutError) as caught:
+            await fail_to_open(url, timeout=0.2, proxy=proxy)
+        assert caught.value.phase == "connect"
+        assert isinstance(caught.value, TimeoutError)
+
+    with full_backlog() as port:
+        await late(f"ws://127.0.0.1:{port}/")
+        for scheme in ("http", "socks5", "socks5h"):
+            await late("ws://127.0.0.1:9/", f"{scheme}://127.0.0.1:{port}")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        for scheme in ("http", "socks5", "socks5h"):
+            await late("ws://127.0.0.1:9/", f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
+    before = trio.socket.set_custom_hostname_resolver(NeverResolves())
+    try:
+        await late("ws://books.example/")
+        await late("ws://127.0.0.1:9/", "socks5h://books.example")
+    finally:
+        trio.socket.set_custom_hostname_resolver(before)
+
+
+async def test_the_pool_of_a_client_is_the_bound() -> None:
+    """Rows W23, W27: who finds it full waits, up to the deadline; a place that is free is given."""
+    limits = HTTPClientLimits(max_connections_per_origin=2, max_waiting=1)
+    async with serving_websocket_on(echo) as server, HTTPClient(limits=limits) as client:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, client=client) as first:
+            async with open_websocket(url, client=client):
+                with pytest.raises(FetchTimeoutError) as caught:
+                    await fail_to_open(url, client=client, timeout=0.1)
+                assert caught.value.phase == "waiting"
+            async with open_websocket(url, client=client) as third:
+                assert await echoed(third, "a")
+            assert await echoed(first, "a")
+        await until(lambda: not client.statistics().connections)
+        assert client.statistics().waiting == 0
+
+
+async def test_a_client_that_is_closed_meanwhile() -> None:
+    """Rows W12, W26: its WebSockets get the time that it gives them, and then say 1001."""
+    told: list[int | None] = []
+
+    async def listen(websocket: WebSocket) -> None:
+        async for _ in websocket:
+            pass
+        told.append(websocket.close_code)
+
+    async with serving_websocket_on(listen) as server, HTTPClient() as client:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, client=client) as websocket:
+            with trio.fail_after(LIMIT):
+                await client.aclose(DrainTimeouts(wait=0.1))
+                await until(lambda: told == [1001])
+                with pytest.raises(WebSocketClosedError):
+                    await websocket.receive()
+                with pytest.raises(PoolClosedError):
+                    await fail_to_open(url, client=client)
+        assert client.statistics().connections == 0
+
+
 @pytest.mark.parametrize("shared", [False, True])
 async def test_cancelled(shared: bool) -> None:
     """Row W12: nothing is waited for, and the server is told that we go away all the same."""
@@ -163,6 +273,46 @@ async def test_cancelled(shared: bool) -> None:
             assert scope.cancelled_caught
         await until(lambda: told.total() == 20)
     assert told == {1001: 20}
+
+
+@needs_program("microsocks")
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("way", ["direct", "http", "socks5", "socks5h"])
+async def test_cancelled_at_every_await(
+    way: str,
+    secure: bool,
+    server_ssl_context: ssl.SSLContext,
+    client_ssl_context: ssl.SSLContext,
+) -> None:
+    """Rows W12, W27: opening, using and leaving, through what it may be; others go on."""
+    context = server_ssl_context if secure else None
+    async with (
+        serving_websocket_on(echo, ssl_context=context) as server,
+        small_proxy() as small,
+        microsocks() as port,
+    ):
+        url = f"{'wss' if secure else 'ws'}://localhost:{server.port}/"
+        proxies = {"direct": None, "http": small.url}
+        proxy = proxies.get(way, f"{way}://127.0.0.1:{port}")
+
+        async def work() -> None:
+            async with open_websocket(
+                url, proxy=proxy, ssl_context=client_ssl_context
+            ) as websocket:
+                assert await echoed(websocket, "a")
+                await websocket.ping()
+
+        async with open_websocket(url, ssl_context=client_ssl_context) as bystander:
+
+            async def scenario(suspension: int) -> bool:
+                with trio.fail_after(LIMIT):
+                    struck = await cancelled_at(suspension, work)
+                    assert await echoed(bystander, "a")
+                    await bystander.ping()
+                return struck
+
+            strikes = [strike async for strike in every_suspension(scenario)]
+        assert len(strikes) > 5
 
 
 async def test_frames_in_the_segment_of_the_answer(readiness: str) -> None:
