@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 import trio
@@ -17,10 +17,8 @@ from .._close import Close, check_close
 from .._wire import Agreed, Message, Piece, ToSend, WebSocketLimits
 from ._conversation import Conversation
 from ._receiving import MessageReader, PieceReceiver
-from ._sending import MessageWriter, send_message
+from ._sending import MessageT, MessageWriter, send_message
 from ._statistics import SocketStatistics
-
-MessageT = TypeVar("MessageT", str, bytes)
 
 
 class WebSocket:
