@@ -130,7 +130,8 @@ class ReceiveBuffer:
         """Say that the bytes from here on belong to another codec.
 
         For a decoder whose last message changes the protocol: it calls this, gives that message and
-        returns. The connection then neither reads nor decodes until ``connection.switch(codec)``.
+        returns. The connection then decodes nothing until ``connection.switch(codec)``; it goes on
+        reading up to ``receive_size``, so that the peer's end shows.
         """
         self.paused = True
 

@@ -165,6 +165,11 @@ class Control(Generic[SendT]):
         return self._reader.has_input()
 
     @property
+    def peer_ended(self) -> bool:
+        """Whether the peer's last byte has come, though not all may be decoded yet."""
+        return self._reader.eof or self._reader.done
+
+    @property
     def input_ended(self) -> bool:
         """Whether nothing more will be read."""
         return self._reader.done

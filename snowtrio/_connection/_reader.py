@@ -126,6 +126,7 @@ class Reader(Reading[ReceiveT]):
 
     def _at_eof(self) -> None:
         self.eof = True
+        self._changes.note()
         self._on_eof()
 
     async def _deliver(self) -> None:
@@ -139,7 +140,17 @@ class Reader(Reading[ReceiveT]):
                 self._intake.settle()
             if not self.buffer.paused:
                 break
-            await self._changes.wait_until(lambda: not self.buffer.paused)
+            await self._wait_for_switch()
+
+    async def _wait_for_switch(self) -> None:
+        """Wait for another codec; keep what comes, up to a read, so that an end shows."""
+        while self.buffer.paused and not self.eof and len(self.buffer) < self._limits.receive_size:
+            data = await self._read_unless_switched()
+            if data:
+                self._took(data)
+            elif data is not None:
+                self._at_eof()
+        await self._changes.wait_until(lambda: not self.buffer.paused)
 
     # Bytes
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import trio
 
+from .._connection import control_of
 from .._errors import ConnectionClosedError, ConnectionLostError, LocalProtocolError
 from ..http import BadMessageError, HTTPError, Request
 from ..http._server import Exchange
@@ -65,8 +66,9 @@ class ASGIWebSocket:
         self._closing = False
         self._lost = False
         self._told = False
-        self._decided = trio.Event()
-        """Set when the WebSocket is open, or will never be."""
+        self._control = control_of(exchange.connection)
+        self._decided = False
+        """Whether the WebSocket is open, or will never be."""
         self._closed = trio.Event()
         self.patience: trio.CancelScope | None = trio.CancelScope()
         """Of the application: how long it may go on without having heard of the end."""
@@ -99,7 +101,7 @@ class ASGIWebSocket:
         One that neither receives nor sends is cancelled ``handler_timeout`` after the end.
         """
         self._lost = True
-        self._decided.set()
+        self._decide()
         self._http.abandon()
         timeout = self._terms.limits.handler_timeout
         if self._told or timeout is None or self.patience is None:
@@ -122,7 +124,7 @@ class ASGIWebSocket:
             await trio.lowlevel.checkpoint()
             return {"type": "websocket.connect"}
         if self._websocket is None:
-            await self._decided.wait()
+            await self._wait_decided()
         if self._websocket is None:
             return await self._end(CloseCode.ABNORMAL)
         try:
@@ -141,6 +143,17 @@ class ASGIWebSocket:
         if isinstance(data, str):
             return {"type": "websocket.receive", "text": data, "bytes": None}
         return {"type": "websocket.receive", "bytes": data, "text": None}
+
+    async def _wait_decided(self) -> None:
+        """Return when the WebSocket is open, or will never be: its client may leave before that."""
+        control = self._control
+        await control.wait_until(
+            lambda: self._decided or (control.peer_ended and not self._accepting)
+        )
+
+    def _decide(self) -> None:
+        self._decided = True
+        self._control.note()
 
     async def _end(self, code: int, reason: str = "") -> Message:
         await trio.lowlevel.checkpoint()  # An application may ask again and again.
@@ -211,7 +224,7 @@ class ASGIWebSocket:
         kind: str = message["type"]
         await self._http.send({**message, "type": kind.removeprefix("websocket.")})
         if self._http.complete:
-            self._decided.set()
+            self._decide()
 
     async def _accept(self, message: Message) -> None:
         subprotocol, fields = read_accept(message, self._offered)
@@ -220,17 +233,17 @@ class ASGIWebSocket:
             opened = await accept(Request(self._exchange, self._head), terms)
         except HTTPError as error:
             self._refusal = error
-            self._decided.set()
+            self._decide()
             raise ClientDisconnectedError from error
         except (ConnectionLostError, ConnectionClosedError) as error:
             self._lost = True
-            self._decided.set()
+            self._decide()
             self._note_told()
             raise ClientDisconnectedError from error
         except ValueError as error:
             raise LocalProtocolError(str(error)) from error
         self._websocket, self._conversation = opened
-        self._decided.set()
+        self._decide()
 
 
 def _ignore() -> None:

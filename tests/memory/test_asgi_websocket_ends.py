@@ -73,6 +73,21 @@ async def test_a_lost_connection(autojump_clock: MockClock) -> None:
     assert told == [disconnected(1006)]
 
 
+async def test_a_client_that_leaves_before_it_is_accepted(autojump_clock: MockClock) -> None:
+    """W35, W13: an application that waits is told, and its place is free."""
+    told: list[Message] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        told.append(await receive())
+
+    async with serving(app) as served:
+        peer = await served.connect()
+        await peer.aclose()
+        await trio.sleep(1)
+        assert told == [disconnected(1006)]
+
+
 async def test_a_client_that_breaks_the_protocol(autojump_clock: MockClock) -> None:
     """W35, W14: it is told 1002, and the application too."""
     told: list[Message] = []

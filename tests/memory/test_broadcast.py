@@ -144,6 +144,31 @@ class Numbered(Codec[bytes]):
             yield line
 
 
+class Forgetful(Counting):
+    """A coder for each connection, which remembers nothing of what it has sent."""
+
+    alike = LineCodec
+
+    def start(self, side: Side, context: object) -> Forgetful:
+        return Forgetful()
+
+
+async def test_coders_that_are_alike_share_what_they_encode(autojump_clock: MockClock) -> None:
+    """B8: and what is old may be dropped, as where all have one coder."""
+    async with seats(3, Forgetful()) as given:
+        Forgetful.encoded = 0
+        done = await broadcast(connections(given), b"hello", when_slow=WhenSlow.WAIT)
+        assert done == report(sent=3)
+        assert Forgetful.encoded == 1
+        assert [await seat.told() for seat in given] == [[b"hello"]] * 3
+        slow = given[0]
+        await slow.clog(b"0")
+        for number in range(1, 6):
+            await broadcast([slow.connection], b"%d" % number, when_slow=WhenSlow.DROP_OLDEST)
+        slow.stream.resume()
+        assert await slow.told() == [b"0", b"4", b"5"]
+
+
 @pytest.mark.parametrize("when_slow", WhenSlow)
 async def test_everybody_gets_it_encoded_once(
     when_slow: WhenSlow, autojump_clock: MockClock

@@ -83,17 +83,21 @@ async def test_the_boundary_where_batches_end(before: int) -> None:
         assert [await server.receive(), await server.receive()] == [b"one", b"two"]
 
 
-async def test_a_paused_reader_takes_nothing_more() -> None:
-    """Until the switch the peer's next bytes wait where they are."""
-    async with open_memory_pair(RawCodec(), server_protocol=UpgradingLines()) as (client, server):
+async def test_a_paused_reader_takes_little_more() -> None:
+    """Until the switch the peer's next bytes wait where they are, but for those of one read."""
+    limits = PoolLimits(receive_size=8)
+    async with open_memory_pair(RawCodec(), server_protocol=UpgradingLines(), limits=limits) as (
+        client,
+        server,
+    ):
         await client.send(b"upgrade\n")
         assert await server.receive() == b"upgrade"
-        reads = server.statistics().reads
-        await client.send(NETSTRINGS)
+        await client.send(NETSTRINGS * 10)
         await wait_all_tasks_blocked()
-        assert server.statistics().reads == reads
+        assert 8 <= server.statistics().buffered < 16
         server.switch(NetstringCodec())
-        assert await server.receive() == b"one"
+        for _ in range(10):
+            assert [await server.receive(), await server.receive()] == [b"one", b"two"]
 
 
 async def test_a_partial_frame_goes_to_the_new_codec_at_once() -> None:

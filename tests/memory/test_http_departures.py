@@ -116,6 +116,54 @@ async def test_waiting_until_a_client_leaves(way: str) -> None:
     assert seen == ["left"]
 
 
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_waiting_until_a_client_leaves_that_offers_another_protocol(leaving: bool) -> None:
+    """Z5: as ``curl --http2`` does; what stands behind its request is still nobody's."""
+    seen: list[str] = []
+
+    async def handler(asked: Request) -> Response:
+        await asked.wait_disconnected()
+        seen.append("left")
+        return Response("so long")
+
+    offer = request("GET", "/", "Connection: Upgrade", "Upgrade: h2c")
+    async with serving_http(handler, limits=HTTPLimits(linger_timeout=0)) as served:
+        peer = await served.connect(offer)
+        await peer.send(b"x" * 100)
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen == []
+        if leaving:
+            await peer.stream.aclose()
+        else:
+            await end(peer)
+            assert (await peer.reply()).body == b"so long"
+        await trio.testing.wait_all_tasks_blocked()
+    assert seen == ["left"]
+
+
+async def test_what_stands_behind_an_offer_is_kept(autojump_clock: MockClock) -> None:
+    """Z4: up to a read, and is the next request where the offer was not taken."""
+    go_on = trio.Event()
+
+    async def handler(asked: Request) -> Response:
+        if asked.upgrade_offered is not None:
+            await go_on.wait()
+        return Response(asked.path)
+
+    offer = request("GET", "/first", "Connection: Upgrade", "Upgrade: h2c")
+    behind = request("GET", "/next", f"X-Long: {'x' * 3000}")
+    async with serving_http(handler, limits=HTTPLimits(receive_size=1024)) as served:
+        peer = await served.connect(offer)
+        for start in range(0, len(behind), 100):
+            await peer.send(behind[start : start + 100])
+            await trio.testing.wait_all_tasks_blocked()
+        await end(peer)
+        await trio.testing.wait_all_tasks_blocked()
+        go_on.set()
+        assert [(await peer.reply()).body for _ in range(2)] == [b"/first", b"/next"]
+        assert await peer.rest() == b""
+
+
 async def test_request_that_comes_while_a_client_is_watched(autojump_clock: MockClock) -> None:
     """Z4: it is kept for its turn, and whoever watches goes on doing so."""
 

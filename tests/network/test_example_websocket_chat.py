@@ -231,7 +231,15 @@ async def test_two_pages_and_a_client_talk_to_each_other(tmp_path: Path) -> None
         await ann.expect_said("ann", "and you")
         for page in (bob, eve):
             await page.wait_for(TALK, "<b>hello</b> all|grüß dich 👋|and you")
-        await eve.close()
+        await eve.evaluate("location.href = 'about:blank'")
         assert (await ann.next("left"))["name"] == "eve"
         await bob.wait_for(MEMBERS, "ann|bob")
+        await eve.evaluate("history.back()")
+        assert (await ann.next("joined"))["name"] == "eve"
+        await eve.wait_for(TALK, "<b>hello</b> all|grüß dich 👋|and you")
+        await eve.close()
+        assert (await ann.next("left"))["name"] == "eve"
+        example.process.send_signal(signal.SIGINT)
+        await bob.wait_for(f"{STATE}.startsWith('the server ends; again in')")
+        await example.wait_stopped()
         assert example.read_errors() == ""

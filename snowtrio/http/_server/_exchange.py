@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import trio
 
 from ..._codec import Codec
-from ..._connection import Connection
+from ..._connection import Connection, control_of
 from ..._errors import ConnectionClosedError, ConnectionLostError, LocalProtocolError
 from .._errors import HTTPError
 from .._headers import HeadersToSend, write_field, write_headers
@@ -76,6 +76,9 @@ class Exchange(Responder):
             raise LocalProtocolError("a client is only watched once the body has been read")
         if self.early is not None:
             await trio.sleep_forever()
+        if self.head is not None and self.head.upgrade is not None and not self.upgraded:
+            await self._wait_ended()
+            return
         try:
             event = await self.connection.receive()
         except (trio.EndOfChannel, ConnectionLostError, ConnectionClosedError):
@@ -84,6 +87,12 @@ class Exchange(Responder):
         assert isinstance(event, RequestHead)
         self.early = event
         await trio.sleep_forever()
+
+    async def _wait_ended(self) -> None:
+        """Return once the client has ended its input, where nobody knows what it speaks."""
+        await trio.lowlevel.checkpoint()
+        control = control_of(self.connection)
+        await control.wait_until(lambda: control.peer_ended)
 
     def take_early(self) -> RequestHead | None:
         """Return the request that came early, which is nobody's then."""

@@ -9,8 +9,9 @@ from types import TracebackType
 import trio
 
 from ..._broadcast import BroadcastReport, Line, Sending, WhenSlow
+from ..._connection import control_of
 from .._close import Close, CloseCode
-from .._socket import WebSocket, WebSocketConnection, conversation_of
+from .._socket import WebSocket, WebSocketConnection, connection_of, conversation_of
 from .._wire import ToSend
 from ._frames import Frames
 from ._members import Members
@@ -76,12 +77,12 @@ class Hub:
         Returns a context manager that leaves again: these topics, or the hub where none were given.
         Whoever does not want that may throw it away.
         """
-        conversation = conversation_of(websocket)
-        connection = conversation.connection
-        if not conversation.control.past_sending:
+        connection = connection_of(websocket)
+        control = control_of(connection)
+        if not control.past_sending:
             if connection not in self._members.all:
                 leave = self._leavers[connection] = partial(self._left, connection)
-                conversation.control.on_refusal(leave)
+                control.on_refusal(leave)
             self._members.join(connection, websocket, topics)
         return Membership(self, websocket, topics)
 
@@ -91,13 +92,13 @@ class Hub:
         What it has not been given yet it does not get any more. Who has left already, or never
         joined, is no error. A member of no topic is still one of the hub.
         """
-        conversation = conversation_of(websocket)
+        connection = connection_of(websocket)
         if topics:
-            self._members.leave(conversation.connection, topics)
+            self._members.leave(connection, topics)
             return
-        leave = self._leavers.get(conversation.connection)
+        leave = self._leavers.get(connection)
         if leave is not None:
-            conversation.control.off_refusal(leave)
+            control_of(connection).off_refusal(leave)
             leave()
 
     def _left(self, connection: WebSocketConnection) -> None:
@@ -110,7 +111,7 @@ class Hub:
 
     def topics_of(self, websocket: WebSocket) -> frozenset[Hashable]:
         """Return the topics that a WebSocket is in."""
-        return self._members.topics_of(conversation_of(websocket).connection)
+        return self._members.topics_of(connection_of(websocket))
 
     @property
     def topics(self) -> list[Hashable]:
@@ -123,7 +124,7 @@ class Hub:
     def __contains__(self, websocket: object) -> bool:
         if not isinstance(websocket, WebSocket):
             return False
-        return conversation_of(websocket).connection in self._members.all
+        return connection_of(websocket) in self._members.all
 
     # Publishing
 
@@ -187,8 +188,8 @@ class Hub:
         self, members: Collection[WebSocketConnection], but: WebSocket | None
     ) -> list[WebSocketConnection]:
         chosen = list(members)
-        if but is not None and conversation_of(but).connection in members:
-            chosen.remove(conversation_of(but).connection)
+        if but is not None and connection_of(but) in members:
+            chosen.remove(connection_of(but))
         return chosen
 
     def _policy(
@@ -202,9 +203,8 @@ class Hub:
 
     def _cut(self, connection: WebSocketConnection) -> None:
         """Say why a member is closed, in front of which nothing is left that may be dropped."""
-        conversation = conversation_of(self._members.all[connection])
-        conversation.control.drop_broadcasts()
-        conversation.begin_close(_TOO_SLOW)
+        control_of(connection).drop_broadcasts()
+        conversation_of(self._members.all[connection]).begin_close(_TOO_SLOW)
 
     def statistics(self) -> HubStatistics:
         """Return the counts of this moment."""

@@ -12,7 +12,7 @@ from ._conversation import Conversation
 from ._receiving import MessageReader
 from ._sending import MessageWriter
 from ._statistics import SocketStatistics
-from ._websocket import WebSocket, conversation_of
+from ._websocket import WebSocket, connection_of, conversation_of
 
 __all__ = [
     "Conversation",
@@ -23,6 +23,7 @@ __all__ = [
     "WebSocket",
     "WebSocketCallbacks",
     "WebSocketConnection",
+    "connection_of",
     "conversation_of",
     "run_callbacks",
 ]

@@ -15,6 +15,7 @@ from ..._side import Side
 from ..._transport import Address
 from .._close import Close, check_close
 from .._wire import Agreed, Message, Piece, ToSend, WebSocketLimits
+from ._closing import WebSocketConnection
 from ._conversation import Conversation
 from ._receiving import MessageReader, PieceReceiver
 from ._sending import MessageT, MessageWriter, send_message
@@ -359,3 +360,6 @@ class WebSocket:
 
 conversation_of: Callable[[WebSocket], Conversation] = attrgetter("_conversation")
 """For the room that does for many WebSockets at a time what `WebSocket` does for one."""
+
+connection_of: Callable[[WebSocket], WebSocketConnection] = attrgetter("_connection")
+"""Likewise; a conversation has it up to its end only."""
