@@ -143,7 +143,7 @@ class Delivery(Generic[SendT]):
 
     def carry(self) -> bool:
         """Have the task run the departures in the next pass, unless it may wait for the kernel."""
-        if self.refusal is not None or (self.gathered is None and self.outbox.count):
+        if self.done or self.refusal is not None or (self.gathered is None and self.outbox.count):
             return False
         self._post.put(None)
         return True
@@ -240,8 +240,8 @@ class Delivery(Generic[SendT]):
             if not isinstance(error, trio.ClosedResourceError) or self.refusal is None:
                 self._lost(error)
         finally:
+            self.done = True  # Cancelled, it may end before anything is refused.
             self._departures.run(self)  # It may have been woken for them.
-            self.done = True
             self._changes.note()
 
     async def _send_batch(self, batch: Batch[SendT]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from snowtrio import Connection, LineCodec, PoolLimits
+from snowtrio import Connection, LineCodec, PoolLimits, Server, serve_tcp
 from snowtrio.testing import open_memory_pair
 
 from ..serving import LIMIT
@@ -126,3 +127,29 @@ async def test_many_end_while_many_send_on_one() -> None:
                     other.drop()
             got = [await receive(client) for _ in range(50)]
             assert sorted(got) == [b"x"] * 25 + [b"y"] * 25
+
+
+async def test_last_words_of_one_that_was_cancelled() -> None:
+    """S12: its task has ended before, and sees to nothing for the others."""
+    began = trio.Event()
+
+    async def say_late(connection: Connection[bytes]) -> None:
+        began.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await wait_all_tasks_blocked()
+            connection.send_nowait(b"two")
+            connection.send_nowait(b"three")
+
+    async with asked(1) as [(client, server)]:
+        async with trio.open_nursery() as nursery:
+            serve = partial(serve_tcp, say_late, LineCodec(), 0, host="127.0.0.1")
+            cancelled: Server[bytes, bytes, None] = await nursery.start(serve)
+            stream = await trio.open_tcp_stream("127.0.0.1", cancelled.port)
+            await began.wait()
+            nursery.cancel_scope.cancel()
+        await stream.aclose()
+        server.send_nowait(b"answer")
+        assert await receive(client) == b"answer"

@@ -19,7 +19,7 @@ from ._proxies import EnvironmentProxies, Proxy, ProxyChoice
 from ._response import ClientResponse, ResponseStream
 from ._retrying import RetryPolicy
 from ._sinks import BufferSink, DiscardSink, MemorySink, Sink, StreamSink
-from ._urls import Origin
+from ._urls import Origin, as_http, locate
 from ._ways import Where
 
 __all__ = [
@@ -42,7 +42,9 @@ __all__ = [
     "StreamSink",
     "Timeouts",
     "Where",
+    "as_http",
     "basic_authorization",
     "bearer_authorization",
     "fetch",
+    "locate",
 ]

@@ -281,7 +281,7 @@ class HTTPClient(EnteredOnce):
             codec: of the new protocol; or a function that is given the response and returns it, or
                 raises because the response will not do.
             headers: further fields of the request.
-            timeout: up to the response's head.
+            timeout: up to the response's head, but for `Timeouts.send`, which goes on.
             max_redirects: followed at most.
             farewell: called, once the connection is there, before it is cut because the client is
                 cancelled: the last moment for ``send_nowait``. It must not raise.

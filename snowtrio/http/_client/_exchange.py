@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -239,6 +240,9 @@ class Exchange:
     ) -> Connection[SendT, ReceiveT, object]:
         """Return the connection, which speaks another protocol from here on."""
         self.upgraded = True
+        # No deadline of a request ends it any more.
+        patience = self._watch.timeouts.send
+        self._held.life.transport.stall_timeout = math.inf if patience is None else patience
         self._held.farewell = farewell
         connection = cast("Connection[SendT, ReceiveT, object]", self._connection)
         connection.switch(codec)

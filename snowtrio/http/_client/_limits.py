@@ -61,7 +61,8 @@ class Timeouts:
         waiting: for a connection, where as many are open as may be.
         connect: name, TCP, a proxy, and TLS.
         send: for the server to take the next piece of a body that is sent piece by piece. How long
-            that takes to be made counts only for the total.
+            that takes to be made counts only for the total. On an upgraded connection, for the
+            server to take anything of what waits to be sent; then it is cut.
         response: from the request's end to the response's head.
         piece: for the next piece of a response's body.
     """

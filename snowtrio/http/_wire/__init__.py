@@ -14,7 +14,7 @@ from ._events import (
     ResponseEvent,
     ResponseHead,
 )
-from ._fields import is_token
+from ._fields import is_token, write_fields
 from ._limits import HeadLimits
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "ServerCodec",
     "ServerCoder",
     "is_token",
+    "write_fields",
 ]

@@ -6,22 +6,29 @@ import re
 from collections.abc import Sequence
 
 import attrs
+from attrs.validators import ge, instance_of, optional
 from yarl import URL
 
 from ...http import InvalidURLError, Timeouts
+from ...http._client import as_http, locate
+from ...http._headers import write_headers
+from ...http._wire import write_fields
 from .._wire import VERSION, Deflate, WebSocketLimits, as_fields, check_subprotocols, offer
 
 _SCHEME = re.compile(r"wss?:", re.IGNORECASE)
 
 
 def _check_url(_: object, __: object, url: str | URL) -> None:
-    """Check what is particular to WebSockets; the HTTP client knows what else has to be right."""
     text = str(url)
     if _SCHEME.match(text) is None:
         scheme = text.partition(":")[0]
         raise InvalidURLError(f"the URL of a WebSocket begins with ws: or wss:, not {scheme!r}")
     if "#" in text:
         raise InvalidURLError("the URL of a WebSocket has no fragment; write %23 for a #")
+    asked = as_http(url)
+    if not asked.raw_host:
+        raise InvalidURLError(f"there is no host in {text!r}")
+    locate(asked)
 
 
 def _check_subprotocols(_: object, __: object, names: Sequence[str]) -> None:
@@ -47,18 +54,27 @@ class Asked:
 
     Raises:
         InvalidURLError: the URL is not one of a WebSocket.
-        ValueError: a subprotocol is no token, or is there twice; a header is the handshake's own.
-        TypeError: the subprotocols are one text.
+        ValueError: a subprotocol is no token, or is there twice; a header is the handshake's own,
+            or the origin is given twice.
+        BadFieldError: a header or the origin cannot be sent.
+        TypeError: an argument is not of its type; the subprotocols are one text.
     """
 
     url: str | URL = attrs.field(validator=_check_url)
     subprotocols: Sequence[str] = attrs.field(validator=_check_subprotocols)
     headers: Sequence[tuple[str, str]] = attrs.field(converter=as_fields)
     origin: str | None
-    compression: Deflate | None
-    limits: WebSocketLimits = attrs.field(converter=_as_limits)
+    compression: Deflate | None = attrs.field(validator=optional(instance_of(Deflate)))
+    limits: WebSocketLimits = attrs.field(
+        converter=_as_limits, validator=instance_of(WebSocketLimits)
+    )
     timeouts: Timeouts | None = attrs.field(alias="timeout", converter=_as_timeouts)
-    max_redirects: int
+    max_redirects: int = attrs.field(validator=ge(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.origin is not None and any(name.lower() == "origin" for name, _ in self.headers):
+            raise ValueError("the Origin is given twice")
+        write_fields(write_headers(self.make_fields("")))
 
     @property
     def shown(self) -> str:

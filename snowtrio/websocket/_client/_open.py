@@ -88,7 +88,8 @@ async def open_websocket(
         limits: the bounds.
         timeout: seconds for everything up to the server's answer: a place in the pool, name, TCP,
             proxy, TLS, redirects. 10 by default; None is what the client has. Or `Timeouts` with
-            one for each.
+            one for each. Their ``send``, 60 by default, goes on counting: a server that takes
+            nothing of what we send for so long is taken for dead.
         max_redirects: followed at most, never from wss to ws; 3 by default. Credentials and
             cookies among `headers` do not follow to another host.
         ssl_context: for wss; by default one is made that trusts what the system trusts. One context
@@ -115,7 +116,10 @@ async def open_websocket(
         WebSocketHandshakeError: the server's 101 is not that of a WebSocket.
         BadResponseError: it is no response, or one for another protocol.
         NoResponseError: the connection ended before it.
-        ValueError: a subprotocol or a header cannot be sent.
+        PoolBusyError: too many requests wait for a connection of the `client`.
+        PoolClosedError: the `client` is closed.
+        BadFieldError: a header cannot be sent. Nothing was sent, here and below.
+        ValueError: a subprotocol cannot be sent, or the handshake itself says a header.
         TypeError: the arguments do not fit together.
     """
     asked = Asked(

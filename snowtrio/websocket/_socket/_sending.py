@@ -65,5 +65,7 @@ async def send_message(
             raise
         finally:
             writer.over = True
+        if conversation.ended or control.past_sending:
+            raise conversation.why_ended()
         # Not in turn: complete it is, even if the outbox is full and nobody wants to wait.
         control.send_nowait(Part(kind(), last=True))

@@ -178,7 +178,8 @@ class WebSocket:
         The message is complete when the block is left. Meanwhile other senders wait, and a `send`
         of the same task would wait for itself, which raises ``RuntimeError``; pings, pongs and a
         close go between the parts. Where the block raises or is cancelled after the first part, the
-        message cannot be completed, and the WebSocket is closed with 1011.
+        message cannot be completed, and the WebSocket is closed with 1011. Where the WebSocket has
+        closed before the message was complete, leaving the block raises what `send` would.
 
         Parameters:
             kind: ``str`` or ``bytes``.
@@ -362,4 +363,4 @@ conversation_of: Callable[[WebSocket], Conversation] = attrgetter("_conversation
 """For the room that does for many WebSockets at a time what `WebSocket` does for one."""
 
 connection_of: Callable[[WebSocket], WebSocketConnection] = attrgetter("_connection")
-"""Likewise; a conversation has it up to its end only."""
+"""Likewise; also after the end, when the conversation has it no more."""

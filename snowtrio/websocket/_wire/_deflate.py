@@ -42,7 +42,8 @@ class Deflate:
         window_bits: 9 to 15: how far back we look when compressing, 2 ** window_bits bytes; less if
             the peer says so. Default 12.
         peer_window_bits: the same, asked of the peer. A client that cannot be asked has 15; a
-            server that does not agree gets no compression. Default 12.
+            server that compresses and does not agree is refused (`WebSocketHandshakeError`), which
+            it cannot be with 15. Default 12.
         memory_level: 1 to 9; of zlib. Default 5.
         context_takeover: whether we go on with what earlier messages had in them, which makes
             messages smaller that are alike. Default True.

@@ -6,9 +6,12 @@ import pytest
 import trio
 from wsproto.events import CloseConnection, Ping, TextMessage
 
-from snowtrio.http import HTTPClient
+from snowtrio import StreamEndpoint
+from snowtrio.http import HTTPClient, Timeouts
+from snowtrio.testing import FaultyStream
 from snowtrio.websocket import (
     AbnormalCloseError,
+    WebSocket,
     WebSocketClosedError,
     WebSocketLimits,
     open_websocket,
@@ -172,6 +175,43 @@ async def test_a_dead_server(autojump_clock: trio.testing.MockClock) -> None:
             assert trio.current_time() - began == pytest.approx(7, abs=0.1)
             with pytest.raises(AbnormalCloseError):
                 await websocket.ping()
+
+
+@pytest.mark.parametrize("timeout", [5, Timeouts(send=7), Timeouts(send=None)])
+async def test_a_server_that_takes_nothing(
+    timeout: float | Timeouts, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Rows B4, W31: a ping behind what it does not take cannot be missed; yet nobody waits on."""
+    stalled: list[FaultyStream] = []
+
+    async def connect() -> trio.abc.Stream:
+        stalled.append(FaultyStream(await server.endpoint.open_stream()))
+        return stalled[0]
+
+    server = Answering()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def serve() -> None:
+            await (await server.accept()).agree()
+
+        limits = WebSocketLimits(ping_interval=2, ping_timeout=2)
+        async with open_websocket(
+            URL, limits=limits, timeout=timeout, endpoint=StreamEndpoint(connect)
+        ) as websocket:
+            stalled[0].stall()
+            began = trio.current_time()
+            with trio.move_on_after(1000) as scope:
+                with pytest.raises(AbnormalCloseError, match="took nothing"):
+                    await send_on(websocket)
+            patience = timeout.send if isinstance(timeout, Timeouts) else 60
+            assert scope.cancelled_caught == (patience is None)
+            assert trio.current_time() - began == pytest.approx(patience or 1000)
+
+
+async def send_on(websocket: WebSocket) -> None:
+    while True:
+        await websocket.send(b"x" * 100_000)
 
 
 async def _close_politely(server: Answering) -> None:

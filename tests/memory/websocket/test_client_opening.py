@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import pytest
 import trio
 import yarl
 
 from snowtrio.http import (
+    BadFieldError,
     BadResponseError,
     CookieJar,
     FetchTimeoutError,
@@ -23,6 +25,7 @@ from snowtrio.websocket import (
     WebSocketClosedError,
     WebSocketHandshakeError,
     WebSocketProtocolError,
+    open_reconnecting,
     open_websocket,
 )
 
@@ -106,13 +109,19 @@ async def test_hosts_and_ports(url: str | yarl.URL, host: str) -> None:
         "ws://books.example/\n",
         "",
         yarl.URL("ws://books.example/#top"),
+        "ws:///chat",
+        "wss:books.example",
+        "ws://books example/",
+        "ws://[::1/",
+        "ws://user:pass@/",
     ],
 )
-async def test_urls_that_are_none(url: str | yarl.URL) -> None:
+@pytest.mark.parametrize("opener", [open_websocket, open_reconnecting])
+async def test_urls_that_are_none(url: str | yarl.URL, opener: Any) -> None:
     """Row W27: nothing is sent; a fragment has no meaning here (RFC 6455, section 3)."""
     server = Answering()
     with pytest.raises(InvalidURLError):
-        async with open_websocket(url, endpoint=server.endpoint):
+        async with opener(url, endpoint=server.endpoint):
             pass
     assert not server.attempts
 
@@ -133,6 +142,32 @@ async def test_arguments_that_cannot_be() -> None:
         with pytest.raises(TypeError, match="of its own"):
             async with open_websocket(URL, client=client, proxy="http://proxy"):
                 pass
+
+
+@pytest.mark.parametrize("opener", [open_websocket, open_reconnecting])
+@pytest.mark.parametrize(
+    ("error", "wrong"),
+    [
+        (BadFieldError, {"headers": {"X": "a\r\nb"}}),
+        (BadFieldError, {"headers": {"a b": "c"}}),
+        (BadFieldError, {"headers": {"X": 1}}),
+        (BadFieldError, {"origin": "https://books.example\n"}),
+        (ValueError, {"origin": "https://a", "headers": {"Origin": "https://b"}}),
+        (ValueError, {"timeout": 0}),
+        (ValueError, {"max_redirects": -1}),
+        (TypeError, {"compression": True}),
+        (TypeError, {"limits": 5}),
+    ],
+)
+async def test_arguments_are_looked_at_before_anything_else(
+    opener: Any, error: type[Exception], wrong: dict[str, Any]
+) -> None:
+    """Rows W5, W27: where they are given, also to what opens one WebSocket after the other."""
+    server = Answering()
+    with pytest.raises(error):
+        async with opener(URL, endpoint=server.endpoint, **wrong):
+            pass
+    assert not server.attempts
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,25 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from snowtrio import BroadcastReport, LocalProtocolError, WhenSlow
+from snowtrio import BroadcastReport, LocalProtocolError, Side, WhenSlow
 from snowtrio.http import HTTPLimits
 from snowtrio.testing import FaultyStream
-from snowtrio.testing.websocket import expect_close, expect_message, open_websocket_pair
-from snowtrio.websocket import Close, Deflate, Hub, Message, Prepared, WebSocket, WebSocketLimits
+from snowtrio.testing.websocket import (
+    expect_close,
+    expect_message,
+    open_websocket_pair,
+    open_websocket_with_peer,
+)
+from snowtrio.websocket import (
+    AbnormalCloseError,
+    Close,
+    Deflate,
+    Hub,
+    Message,
+    Prepared,
+    WebSocket,
+    WebSocketLimits,
+)
 
 from ..cancelling import cancelled_at, every_suspension
 
@@ -240,6 +254,34 @@ async def test_who_closes_leaves_by_itself(autojump_clock: MockClock) -> None:
         assert await hubs[0].publish("x") == report(sent=1)
         await expect_message(stays.client, "x")
         given.remove(broken)
+
+
+async def test_what_is_asked_of_those_who_have_ended(autojump_clock: MockClock) -> None:
+    """W20: a hub knows them no more, and says so, on either side; it is no error."""
+    hub = Hub(when_slow=WhenSlow.WAIT)
+    async with open_websocket_pair(limits=BOUNDS) as ends:
+        memberships = [hub.join(each, "room") for each in ends]
+    for each, membership in zip(ends, memberships, strict=True):
+        assert each not in hub
+        assert hub.topics_of(each) == frozenset()
+        hub.leave(each)
+        hub.leave(each, "room")
+        membership.leave()
+        with hub.join(each, "late"):
+            assert hub.members() == []
+        assert await hub.publish("x", but=each) == report()
+
+
+async def test_a_client_that_has_lost_its_server_leaves_a_block(autojump_clock: MockClock) -> None:
+    """W20, W13: its connection ends while its block runs on."""
+    hub = Hub(when_slow=WhenSlow.WAIT)
+    async with open_websocket_with_peer(Side.CLIENT, limits=BOUNDS) as (client, peer):
+        with hub.join(client, "room"):
+            await peer.aclose()
+            with pytest.raises(AbnormalCloseError):
+                await client.receive()
+            await trio.testing.wait_all_tasks_blocked()
+        assert client not in hub
 
 
 async def test_one_that_breaks_is_nobody_elses_failure(autojump_clock: MockClock) -> None:

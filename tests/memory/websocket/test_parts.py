@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from snowtrio import Side
 from snowtrio.testing.websocket import (
     Frame,
     Opcode,
@@ -17,6 +18,7 @@ from snowtrio.testing.websocket import (
     open_websocket_with_peer,
 )
 from snowtrio.websocket import (
+    AbnormalCloseError,
     Close,
     WebSocket,
     WebSocketClosedError,
@@ -310,3 +312,30 @@ async def test_gathering_is_cancelled_anywhere() -> None:
 
         assert len([number async for number in every_suspension(strike)]) >= 3
         await peer.aclose()
+
+
+@pytest.mark.parametrize("who", ["peer", "peer, long ago", "us", "nobody"])
+async def test_an_end_within_a_stream(who: str, autojump_clock: trio.testing.MockClock) -> None:
+    """Rows W12, W21: whoever leaves the block is told that the message never arrived."""
+    async with open_websocket_with_peer(Side.CLIENT) as (websocket, peer):
+
+        async def send() -> None:
+            async with websocket.send_stream(str) as stream:
+                await stream.send("begun")
+                await end()
+
+        async def end() -> None:
+            if who == "us":
+                websocket.close_nowait()
+                return
+            await (peer.aclose() if who == "nobody" else peer.send_close(1001))
+            await websocket.wait_closed()
+            await trio.sleep(5 if "ago" in who else 0.5)
+
+        with pytest.raises(AbnormalCloseError if who == "nobody" else WebSocketClosedError):
+            await send()
+        if who != "nobody":
+            assert not (await peer.expect_frame(Opcode.TEXT)).fin
+            await peer.expect_close(1000 if who == "us" else 1001)
+        if who == "us":
+            await peer.send_close(1000)

@@ -22,6 +22,8 @@ from snowtrio.websocket import (
     serve_websocket_unix,
 )
 
+from ...memory.cancelling import cancelled_at, every_suspension
+from ...serving import LIMIT
 from ...websocket_answering import Answerer
 from ...websocket_serving import echo
 from ..examples import needs_program
@@ -191,6 +193,46 @@ async def test_cancelled(shared: bool) -> None:
             assert scope.cancelled_caught
         await until(lambda: told.total() == 20)
     assert told == {1001: 20}
+
+
+@needs_program("microsocks")
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("way", ["direct", "http", "socks5", "socks5h"])
+async def test_cancelled_at_every_await(
+    way: str,
+    secure: bool,
+    server_ssl_context: ssl.SSLContext,
+    client_ssl_context: ssl.SSLContext,
+) -> None:
+    """Rows W12, W27: opening, using and leaving, through what it may be; others go on."""
+    context = server_ssl_context if secure else None
+    async with (
+        serving_websocket_on(echo, ssl_context=context) as server,
+        small_proxy() as small,
+        microsocks() as port,
+    ):
+        url = f"{'wss' if secure else 'ws'}://localhost:{server.port}/"
+        proxies = {"direct": None, "http": small.url}
+        proxy = proxies.get(way, f"{way}://127.0.0.1:{port}")
+
+        async def work() -> None:
+            async with open_websocket(
+                url, proxy=proxy, ssl_context=client_ssl_context
+            ) as websocket:
+                assert await echoed(websocket, "a")
+                await websocket.ping()
+
+        async with open_websocket(url, ssl_context=client_ssl_context) as bystander:
+
+            async def scenario(suspension: int) -> bool:
+                with trio.fail_after(LIMIT):
+                    struck = await cancelled_at(suspension, work)
+                    assert await echoed(bystander, "a")
+                    await bystander.ping()
+                return struck
+
+            strikes = [strike async for strike in every_suspension(scenario)]
+        assert len(strikes) > 5
 
 
 async def test_frames_in_the_segment_of_the_answer(readiness: str) -> None:
