@@ -12,7 +12,7 @@ from ._access_log import logger as access_logger
 from ._access_log import note_answered
 from ._body_reader import HTTPConnection
 from ._exchange import Exchange
-from ._failures import answer_failure, refuse
+from ._failures import answer_failure, refuse, tells_of_own_end
 from ._farewell import WhenFull
 from ._file_body import FileBody, Plan
 from ._http_server import ExchangeServer, HTTPServer
@@ -47,4 +47,5 @@ __all__ = [
     "serve_http_listeners",
     "serve_http_unix",
     "split_target",
+    "tells_of_own_end",
 ]

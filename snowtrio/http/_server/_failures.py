@@ -46,8 +46,8 @@ async def answer_failure(exchange: Exchange, request: Request, failure: Exceptio
         exchange.ending = exchange.ending or ours
     elif isinstance(error, HTTPError):
         told, level = error, logging.DEBUG if not exchange.responding else logging.ERROR
-    elif is_departure(error) and trio.current_effective_deadline() == -math.inf:
-        raise failure  # Its connection ended, and its scope is cancelled for it.
+    elif tells_of_own_end(error):
+        raise failure
     else:
         told, level = HTTPError(500), logging.ERROR
     if level == logging.ERROR:
@@ -56,6 +56,14 @@ async def answer_failure(exchange: Exchange, request: Request, failure: Exceptio
     if told is not error and not ours and exchange.service.propagate_errors:
         raise failure
     return goes_on
+
+
+def tells_of_own_end(error: BaseException) -> bool:
+    """Whether what a handler has raised says that its own connection has ended, not another one.
+
+    Called where it was raised: the handler's scope is cancelled for that.
+    """
+    return is_departure(error) and trio.current_effective_deadline() == -math.inf
 
 
 def note_failure(request: Request, failure: Exception) -> None:

@@ -10,8 +10,7 @@ from typing import Unpack
 import trio
 
 from ..._supervisor import open_plain_nursery
-from ...websocket import WebSocket, serve_websocket_listeners
-from ...websocket._server import ServeOptions
+from ...websocket import ServeOptions, WebSocket, serve_websocket_listeners
 
 
 class Host:

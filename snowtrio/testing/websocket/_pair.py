@@ -14,13 +14,14 @@ from ..._transport import StreamEndpoint
 from ...http import HeadersToSend, HTTPLimits
 from ...websocket import (
     Deflate,
+    ServeOptions,
     WebSocket,
+    WebSocketHandler,
     WebSocketLimits,
     WebSocketServer,
     open_websocket,
     serve_websocket_listeners,
 )
-from ...websocket._server import ServeOptions, WebSocketHandler
 from .._memory import MemoryListener
 from ._host import Host, serve_host
 

@@ -13,8 +13,14 @@ from ..._side import Side
 from ..._supervisor import open_plain_nursery
 from ..._transport import StreamEndpoint
 from ...http import HTTPLimits
-from ...websocket import Close, Deflate, WebSocket, WebSocketLimits, open_websocket
-from ...websocket._server import ServeOptions
+from ...websocket import (
+    Close,
+    Deflate,
+    ServeOptions,
+    WebSocket,
+    WebSocketLimits,
+    open_websocket,
+)
 from ...websocket._wire import accept_value
 from .._memory import MemoryListener
 from ._expecting import DEFAULT_TIMEOUT, check_close, show, soon

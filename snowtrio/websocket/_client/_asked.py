@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Sequence
 
 import attrs
 from attrs.validators import ge, instance_of, optional
 from yarl import URL
 
-from ...http import HeadersToSend, InvalidURLError, Timeouts
+from ...http import InvalidURLError, Timeouts
 from ...http._client import as_http, locate
 from ...http._headers import write_headers
 from ...http._wire import write_fields
-from .._wire import VERSION, Deflate, WebSocketLimits, offer
+from .._wire import VERSION, Deflate, WebSocketLimits, as_fields, check_subprotocols, offer
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SCHEME = re.compile(r"wss?:", re.IGNORECASE)
-
-# What the handshake itself says.
-_RESERVED = frozenset(
-    (
-        *("connection", "upgrade", "content-length", "transfer-encoding"),
-        *("sec-websocket-key", "sec-websocket-version", "sec-websocket-accept"),
-        *("sec-websocket-extensions", "sec-websocket-protocol"),
-    )
-)
 
 
 def _check_url(_: object, __: object, url: str | URL) -> None:
@@ -43,25 +32,9 @@ def _check_url(_: object, __: object, url: str | URL) -> None:
 
 
 def _check_subprotocols(_: object, __: object, names: Sequence[str]) -> None:
-    if isinstance(names, str):
-        raise TypeError("subprotocols are a sequence of names, not one name")
-    for name in names:
-        if _TOKEN.fullmatch(name) is None:
-            raise ValueError(f"{name!r} is no name of a subprotocol")
+    check_subprotocols(names)
     if len(set(names)) < len(names):
         raise ValueError("a subprotocol is offered once")
-
-
-def _as_pairs(headers: HeadersToSend) -> tuple[tuple[str, str], ...]:
-    if isinstance(headers, Mapping):
-        return tuple(cast("Mapping[str, str]", headers).items())
-    return tuple(headers)
-
-
-def _check_headers(_: object, __: object, headers: tuple[tuple[str, str], ...]) -> None:
-    for name, _ in headers:
-        if name.lower() in _RESERVED:
-            raise ValueError(f"the handshake itself says {name}")
 
 
 def _as_limits(limits: WebSocketLimits | None) -> WebSocketLimits:
@@ -89,9 +62,7 @@ class Asked:
 
     url: str | URL = attrs.field(validator=_check_url)
     subprotocols: Sequence[str] = attrs.field(validator=_check_subprotocols)
-    headers: tuple[tuple[str, str], ...] = attrs.field(
-        converter=_as_pairs, validator=_check_headers
-    )
+    headers: Sequence[tuple[str, str]] = attrs.field(converter=as_fields)
     origin: str | None
     compression: Deflate | None = attrs.field(validator=optional(instance_of(Deflate)))
     limits: WebSocketLimits = attrs.field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...http import ClientResponse
 from .._errors import WebSocketHandshakeError
-from .._wire import Agreed, accept_value, check_answer, split_list
+from .._wire import Agreed, accept_value, check_answer, has_token
 from ._asked import Asked
 
 
@@ -24,8 +24,7 @@ def _check(response: ClientResponse, key: str, asked: Asked) -> Agreed:
     headers = response.headers
     if response.http_version != "1.1":
         raise ValueError(f"a WebSocket begins with HTTP/1.1, not with {response.http_version}")
-    tokens = [each.lower() for each in split_list(headers.getall("connection", []))]
-    if "upgrade" not in tokens:
+    if not has_token(headers.getall("connection", []), "upgrade"):
         raise ValueError("the server's Connection field does not say Upgrade")
     if headers.getall("sec-websocket-accept", []) != [accept_value(key)]:
         raise ValueError("the server's Sec-WebSocket-Accept does not fit the key")

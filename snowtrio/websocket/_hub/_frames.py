@@ -54,4 +54,4 @@ def _prepare(message: ToSend) -> Prepared:
         raise TypeError(f"a message is a str or bytes, not {type(given).__name__}")
     if isinstance(message, Prepared):
         return message
-    return Prepared(message if isinstance(message, str) else bytes(message))
+    return Prepared(message)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias, cast
 
-from .._socket import FunctionHandler, WebSocket, WebSocketCallbacks, answer, run_callbacks
+from .._socket import FunctionHandler, WebSocket, WebSocketCallbacks, run_callbacks
 
 CoroutineHandler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
 
@@ -31,4 +31,4 @@ def as_coroutine_handler(handler: WebSocketHandler) -> CoroutineHandler:
         getattr(handler, "__call__", None)  # noqa: B004 - an object whose __call__ is async
     ):
         return cast("CoroutineHandler", handler)
-    return partial(answer, function=cast("FunctionHandler", handler))
+    return partial(WebSocket.answer, function=cast("FunctionHandler", handler))

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ...http import Headers, HTTPError, Request
-from .._wire import VERSION, Agreed, Deflate, accept_offer, accept_value, is_key, split_list
+from ...http import HTTPError, Request
+from .._wire import (
+    VERSION,
+    Agreed,
+    Deflate,
+    accept_offer,
+    accept_value,
+    has_token,
+    is_key,
+    split_list,
+)
 
 ChooseSubprotocol: TypeAlias = Sequence[str] | Callable[[Sequence[str]], str | None]
 """Subprotocols that we speak, the best first; or a function that is given those that are offered,
@@ -27,9 +36,9 @@ def check_request(request: Request) -> str:
         raise HTTPError(400, "a WebSocket begins with GET")
     if request.http_version != "1.1":
         raise HTTPError(400, "a WebSocket begins with HTTP/1.1")
-    if not has_token(headers, "upgrade", "websocket"):
+    if not has_token(headers.getall("upgrade", []), "websocket"):
         raise HTTPError(400, "the Upgrade field does not say websocket")
-    if not has_token(headers, "connection", "upgrade"):
+    if not has_token(headers.getall("connection", []), "upgrade"):
         raise HTTPError(400, "the Connection field does not say upgrade")
     if request.upgrade_offered is None:
         raise HTTPError(400, "a request for a WebSocket has no body")
@@ -54,11 +63,6 @@ def _check_version(versions: Sequence[str]) -> None:
     if list(versions) != [VERSION]:
         known = {"Sec-WebSocket-Version": VERSION, "Upgrade": "websocket", "Connection": "Upgrade"}
         raise HTTPError(426, f"only version {VERSION} is known here", headers=known)
-
-
-def has_token(headers: Headers, name: str, token: str) -> bool:
-    """Say whether a field that is a list has a token, in upper or lower case."""
-    return token in (each.lower() for each in split_list(headers.getall(name, [])))
 
 
 def check_origin(request: Request, origins: Sequence[str | None] | None) -> None:

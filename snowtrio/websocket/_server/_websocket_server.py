@@ -11,12 +11,11 @@ from typing import TypeAlias, cast
 import attrs
 import trio
 
-from ..._protocol import is_departure
 from ..._server import AnyListener
 from ..._supervisor import DrainReport, DrainTimeouts
 from ..._transport import Address
 from ...http import HTTPError, HTTPLimits, HTTPServer, Request, Response
-from ...http._server import WhenFull
+from ...http._server import WhenFull, tells_of_own_end
 from .._close import Close, CloseCode
 from .._socket import WebSocket
 from .._wire import Deflate, WebSocketLimits
@@ -140,7 +139,7 @@ class WebSocketServer:
             self._note_rejected(request, error.status, error.detail)
             raise
         except Exception as error:
-            if not is_departure(error):
+            if not tells_of_own_end(error):
                 self._note_rejected(request, 500)
             raise
         self._note_opened(websocket)

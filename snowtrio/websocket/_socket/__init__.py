@@ -6,7 +6,7 @@ messages, with the decisions of ``_pings``, ``_pong_lane`` and ``_heartbeat``; `
 it, is how all ends. One ``_keeper`` for all looks at clocks.
 """
 
-from ._callbacks import FunctionHandler, WebSocketCallbacks, answer, run_callbacks
+from ._callbacks import FunctionHandler, WebSocketCallbacks, run_callbacks
 from ._closing import WebSocketConnection
 from ._conversation import Conversation
 from ._receiving import MessageReader
@@ -23,7 +23,6 @@ __all__ = [
     "WebSocket",
     "WebSocketCallbacks",
     "WebSocketConnection",
-    "answer",
     "connection_of",
     "conversation_of",
     "run_callbacks",

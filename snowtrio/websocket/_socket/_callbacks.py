@@ -16,11 +16,6 @@ from ._websocket import WebSocket
 FunctionHandler: TypeAlias = Callable[[WebSocket, Message], ToSend | None]
 
 
-async def answer(websocket: WebSocket, function: FunctionHandler) -> None:
-    """Answer messages with what a plain function returns; see `WebSocket.answer`."""
-    await websocket.answer(function)
-
-
 class WebSocketCallbacks:
     """What is called for what happens on a WebSocket (row W29); override what is wanted.
 

@@ -26,13 +26,15 @@ class Heartbeat:
         limits: has the interval and the timeout.
     """
 
-    __slots__ = ("_asked", "_interval", "_ping_at", "_seen", "_timeout")
+    __slots__ = ("_asked", "_held_up", "_interval", "_ping_at", "_seen", "_timeout")
 
     def __init__(self, limits: WebSocketLimits) -> None:
         self._interval = math.inf if limits.ping_interval is None else limits.ping_interval
         self._timeout = limits.ping_timeout
         self._ping_at = math.inf
         self._asked: float | None = None
+        self._held_up = False
+        """Whether the last ping had not left when we looked."""
         self._seen = 0
 
     def begin(self, now: float) -> float:
@@ -56,12 +58,12 @@ class Heartbeat:
         if self._asked is not None:
             if received != self._seen:
                 self._asked = None
-            elif not left:
-                self._asked = now
+            elif not left or self._held_up:
+                self._asked, self._held_up = now, not left
             elif now >= self._asked + self._timeout:
                 return Beat.DEAD, math.inf
         if self._asked is None and now >= self._ping_at:
-            self._asked, self._seen = now, received
+            self._asked, self._held_up, self._seen = now, False, received
             self._ping_at = now + self._interval
             return Beat.PING, now + min(self._interval, self._timeout)
         return Beat.NOTHING, self._next(now)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import cast
 
-MAX_PING = 125
-"""Bytes of a control frame's payload (RFC 6455, section 5.5)."""
+from .._wire import MAX_CONTROL
 
 
 class Pings:
@@ -88,6 +87,6 @@ def as_payload(data: bytes | bytearray | memoryview) -> bytes:
     if not isinstance(cast("object", data), (bytes, bytearray, memoryview)):
         raise TypeError(f"a ping has bytes, not {type(data).__name__}")
     payload = bytes(data)
-    if len(payload) > MAX_PING:
-        raise ValueError(f"a ping has at most {MAX_PING} bytes")
+    if len(payload) > MAX_CONTROL:
+        raise ValueError(f"a ping has at most {MAX_CONTROL} bytes")
     return payload

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 import trio
@@ -18,10 +18,8 @@ from .._wire import Agreed, Message, Piece, ToSend, WebSocketLimits
 from ._closing import WebSocketConnection
 from ._conversation import Conversation
 from ._receiving import MessageReader, PieceReceiver
-from ._sending import MessageWriter, send_message
+from ._sending import MessageT, MessageWriter, send_message
 from ._statistics import SocketStatistics
-
-MessageT = TypeVar("MessageT", str, bytes)
 
 
 class WebSocket:
@@ -363,11 +361,8 @@ class WebSocket:
         return self._conversation.statistics(self._connection, self._control.queued)
 
 
-connection_of: Callable[[WebSocket], WebSocketConnection] = attrgetter("_connection")
-"""Its connection, also after the end, when the conversation has it no more."""
-
 conversation_of: Callable[[WebSocket], Conversation] = attrgetter("_conversation")
 """For the room that does for many WebSockets at a time what `WebSocket` does for one."""
 
 connection_of: Callable[[WebSocket], WebSocketConnection] = attrgetter("_connection")
-"""Likewise; a conversation has it up to its end only."""
+"""Likewise; also after the end, when the conversation has it no more."""

@@ -6,7 +6,17 @@ one; ``_frames``, ``_masking`` and ``_deflate`` are what they stand on.
 
 from ._codec import Agreed, WebSocketCodec, WebSocketCoder
 from ._deflate import Deflate
-from ._handshake import VERSION, accept_value, is_key, make_key, split_list
+from ._frames import MAX_CONTROL
+from ._handshake import (
+    VERSION,
+    accept_value,
+    as_fields,
+    check_subprotocols,
+    has_token,
+    is_key,
+    make_key,
+    split_list,
+)
 from ._limits import WebSocketLimits
 from ._messages import (
     Incoming,
@@ -23,6 +33,7 @@ from ._messages import (
 from ._negotiation import accept_offer, check_answer, offer
 
 __all__ = [
+    "MAX_CONTROL",
     "VERSION",
     "Agreed",
     "Deflate",
@@ -41,7 +52,10 @@ __all__ = [
     "WebSocketLimits",
     "accept_offer",
     "accept_value",
+    "as_fields",
     "check_answer",
+    "check_subprotocols",
+    "has_token",
     "is_key",
     "make_key",
     "offer",

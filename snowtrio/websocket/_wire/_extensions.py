@@ -8,15 +8,16 @@ from typing import TypeAlias
 
 import attrs
 
-_WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+from ._handshake import WORD
+
 _SPACE = r"[ \t]*"
 
 # Each takes the space behind it. What stands in quotes has to be a token as well, but may have
 # backslashes before its characters.
-_NAME = re.compile(f"({_WORD}){_SPACE}")
+_NAME = re.compile(f"({WORD}){_SPACE}")
 _PARAMETER = re.compile(
-    rf";{_SPACE}({_WORD}){_SPACE}"
-    rf'(?:={_SPACE}(?:({_WORD})|"((?:[^"\\]|\\.)*)"){_SPACE})?'
+    rf";{_SPACE}({WORD}){_SPACE}"
+    rf'(?:={_SPACE}(?:({WORD})|"((?:[^"\\]|\\.)*)"){_SPACE})?'
 )
 _ESCAPED = re.compile(r"\\(.)")
 _COMMAS = re.compile(r"[ \t,]*")
@@ -76,6 +77,6 @@ def _read_value(found: re.Match[str]) -> str | None:
     if quoted is None:
         return found[2]
     value = _ESCAPED.sub(r"\1", quoted)
-    if re.fullmatch(_WORD, value) is None:
+    if re.fullmatch(WORD, value) is None:
         raise ValueError("Sec-WebSocket-Extensions: what stands in quotes is no token")
     return value

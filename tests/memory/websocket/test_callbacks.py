@@ -253,4 +253,7 @@ async def test_statistics() -> None:
         assert (after.bytes_received, after.bytes_sent) == (8 + 7, 3 + 5)
         assert (after.pings_received, after.pongs_sent, after.queued_messages) == (1, 1, 1)
         assert after.latency is None
+        websocket.close_nowait()
+        await peer.expect_close()
+        assert websocket.statistics().messages_accepted == 1
         await peer.aclose()

@@ -365,6 +365,47 @@ async def test_the_oldest_is_dropped(
         assert await slow.told() == ["after it"]
 
 
+async def test_the_oldest_gives_way_at_a_client_too(autojump_clock: MockClock) -> None:
+    """W20, B8: though each frame of a client is its own."""
+    hub = Hub(when_slow=WhenSlow.DROP_OLDEST)
+    ours, theirs = trio.testing.memory_stream_pair()
+    stream = FaultyStream(ours)
+    async with open_websocket_pair(streams=(stream, theirs), limits=BOUNDS) as (client, server):
+        hub.join(client)
+        stream.stall()
+        last = 0
+        while not (await hub.publish(bytes([last]) * 60_000)).dropped_oldest:
+            last += 1
+        stream.resume()
+        got = [await expect_message(server)]
+        while got[-1] != bytes([last]) * 60_000:
+            got.append(await expect_message(server))
+        assert len(got) < last + 1
+
+
+async def test_a_function_that_fails_leaves_no_one_in_line(autojump_clock: MockClock) -> None:
+    """W20: what is published later does not wait behind what was given up."""
+
+    def decide(websocket: WebSocket) -> WhenSlow:
+        if websocket is given[1].websocket:
+            raise KeyError("a mistake")
+        return WhenSlow.WAIT
+
+    hub = Hub(when_slow=decide)
+    async with seats(2) as given:
+        for seat in given:
+            hub.join(seat.websocket)
+            await seat.clog()
+        with pytest.raises(KeyError):
+            await hub.publish("lost")
+        for seat in given:
+            seat.stream.resume()
+            assert await seat.told() == ["a", "b", "c"]
+        assert await hub.publish("next") == report(sent=2)
+        for seat in given:
+            assert await seat.told() == ["next"]
+
+
 async def test_the_slow_one_is_closed(autojump_clock: MockClock) -> None:
     """W20: it is told why, what was published and not sent is not in its way, and it has left."""
     hub = Hub(when_slow=WhenSlow.DISCONNECT)

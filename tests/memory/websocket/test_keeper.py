@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import tracemalloc
 
 import pytest
 import trio
@@ -130,6 +131,36 @@ async def test_an_ended_websocket_is_no_cycle(orderly: bool) -> None:
             assert alive() == before
         finally:
             gc.enable()
+
+
+async def test_an_idle_websocket_is_small() -> None:
+    """Row W24: so much of a server's, with 4 KiB of streams in memory and the peer's end."""
+
+    async def handle(websocket: WebSocket) -> None:
+        async for message in websocket:
+            await websocket.send(message)
+
+    async def visit() -> WirePeer:
+        peer = WirePeer(Side.CLIENT, await server.connect())
+        await peer.send(UPGRADE)
+        await peer.receive_head()
+        await peer.send_frame(Opcode.TEXT, b"x")
+        await peer.expect_frame(Opcode.TEXT, b"x")
+        return peer
+
+    def traced() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    async with serve_websocket_in_memory(handle) as server:
+        tracemalloc.start()
+        try:
+            peers = [await visit() for _ in range(5)]  # What is made once is nobody's.
+            before = traced()
+            peers += [await visit() for _ in range(50)]
+            assert traced() - before < 50 * 28 * 1024
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize("side", list(Side))

@@ -247,6 +247,16 @@ async def test_whole_messages_are_gathered() -> None:
             await websocket.receive()
         await peer.expect_close(1009)
         await peer.aclose()
+    async with in_pieces(max_message_size=10) as (websocket, peer):
+        await peer.send_frame(Opcode.TEXT, "éé".encode(), fin=False)
+        await peer.send_frame(Opcode.CONTINUATION, "ééé".encode())
+        await peer.send_frame(Opcode.TEXT, "éééé".encode(), fin=False)
+        await peer.send_frame(Opcode.CONTINUATION, "éé".encode())
+        assert await websocket.receive() == "ééééé"
+        with pytest.raises(WebSocketTooLargeError):
+            await websocket.receive()
+        await peer.expect_close(1009)
+        await peer.aclose()
 
 
 async def test_a_message_that_is_left() -> None:

@@ -109,6 +109,25 @@ async def test_the_application_may_take_its_time(autojump_clock: MockClock) -> N
         assert served.connections == 1
 
 
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_connection_that_ends_meanwhile(own: bool) -> None:
+    """W4: the client's is no failure and no rejection; the application's own is 500."""
+
+    async def process(request: Request) -> None:
+        if own:
+            with trio.CancelScope(shield=True):
+                await peer.stream.aclose()
+                await wait_all_tasks_blocked()
+        raise trio.BrokenResourceError
+
+    async with serving_websocket(process_request=process) as served:
+        peer = await served.connect()
+        await peer.send(handshake())
+        await wait_all_tasks_blocked()
+        assert served.counts.rejected == ({} if own else {500: 1})
+        await peer.stream.aclose()
+
+
 # Places
 
 

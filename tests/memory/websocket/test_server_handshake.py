@@ -251,6 +251,18 @@ async def test_the_application_sees_the_request(kind: str) -> None:
         assert await peer.hear() == "eve /absolute /absolute?x=1&y="
 
 
+async def test_a_target_that_names_its_host() -> None:
+    """W4: the WebSocket has path and query of it, as they stand there."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.send(websocket.target)
+
+    async with serving_websocket(handler) as served:
+        for target in ("/", "/chat", "/chat?a=%20"):
+            peer = await served.open(target=f"http://test{target}")
+            assert await peer.hear() == target
+
+
 @pytest.mark.parametrize("kind", ["plain", "coroutine", "error"])
 async def test_the_application_rejects(kind: str) -> None:
     """W4: with any status, headers and body; no later hook runs."""

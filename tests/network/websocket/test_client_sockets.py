@@ -32,6 +32,7 @@ from snowtrio.http import (
     ProxyError,
 )
 from snowtrio.websocket import (
+    Message,
     Reconnect,
     WebSocket,
     WebSocketClosedError,
@@ -104,6 +105,33 @@ async def test_socks(
         with pytest.raises(ProxyError):
             async with open_websocket("ws://127.0.0.1:9/", proxy=f"socks5://127.0.0.1:{port}"):
                 pass
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_receiving_under_timeouts(
+    secure: bool, server_ssl_context: ssl.SSLContext, client_ssl_context: ssl.SSLContext
+) -> None:
+    """Row W28: nothing is lost, TLS and plain alike; iterating ends with the close."""
+
+    async def talk(websocket: WebSocket) -> None:
+        for number in range(100):
+            await websocket.send(f"{number} " + "x" * 5000)
+            if number % 10 == 0:
+                await trio.sleep(0.001)
+
+    context = server_ssl_context if secure else None
+    async with serving_websocket_on(talk, ssl_context=context) as server:
+        url = f"{'wss' if secure else 'ws'}://localhost:{server.port}/"
+        async with open_websocket(url, ssl_context=client_ssl_context) as websocket:
+            got: list[Message] = []
+            missed = 0
+            while len(got) < 100:
+                with trio.move_on_after(0.01 if missed % 2 else 0) as scope:
+                    got.append(await websocket.receive())
+                missed += scope.cancelled_caught
+            assert missed
+            assert got == [f"{number} " + "x" * 5000 for number in range(100)]
+            assert [message async for message in websocket] == []
 
 
 async def fail_to_open(url: str, **options: Any) -> None:

@@ -62,6 +62,7 @@ async def test_every_case_is_run_and_the_report_asked_for() -> None:
 
 
 async def test_no_server_is_one_line_and_status_1() -> None:
+    """Row W37: and no report is asked for."""
     done = await run_program(*CLIENT, "--url", "ws://127.0.0.1:1")
     assert done.returncode == 1
     assert len(done.stderr.decode().splitlines()) == 1

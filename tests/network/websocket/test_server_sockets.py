@@ -44,6 +44,17 @@ async def test_tcp(readiness: str) -> None:
         await until(lambda: not server.statistics().http.server.pool.connections)
 
 
+async def test_a_server_that_is_cancelled() -> None:
+    """W26: cuts at once; a word to each goes before that, as the kernel takes it."""
+    async with trio.open_nursery() as nursery:
+        server: WebSocketServer = await nursery.start(serve_websocket, echo, 0)
+        peer = await opened(server)
+        nursery.cancel_scope.cancel()
+    assert await peer.told() == (1001, "")
+    assert await peer.rest() == b""
+    await peer.stream.aclose()
+
+
 async def test_a_port_in_use() -> None:
     """W25: raises at once; nothing is left open."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
