@@ -169,8 +169,10 @@ class Reading(Generic[ReceiveT]):
             self._give_up_place()
             self._last = what
             self._slot.put(what)
-        elif isinstance(what, BaseException):
-            self._missed = what  # The task has just woken up by itself.
+        else:  # The task has just woken up by itself, and is to see that it has something to do.
+            self.inbox.read = None
+            if isinstance(what, BaseException):
+                self._missed = what
 
     # The receiver itself, where sockets are few
 
@@ -182,7 +184,7 @@ class Reading(Generic[ReceiveT]):
             while True:
                 with trio.CancelScope(deadline=deadline) as self._nap:
                     return await self._slot.wait()
-                if not self._in_place:
+                if not self._in_place or self.inbox.read is None:
                     self.inbox.near = False
                     return self._missed
                 deadline = math.inf
