@@ -177,10 +177,11 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def abuse(session: nox.Session) -> None:
-    """Serve well-behaved clients among abusers; what follows `--` goes to both campaigns."""
+    """Serve well-behaved clients among abusers; what follows `--` goes to all campaigns."""
     install_wheel(session, *DEPENDENCIES, *groups("test"))
     session.run("python", "tests/campaign/abuse.py", *session.posargs)
     session.run("python", "tests/campaign/abuse_http.py", *session.posargs)
+    session.run("python", "tests/campaign/abuse_websocket.py", *session.posargs)
 
 
 @nox.session(requires=["wheel", "wstest"])
@@ -192,10 +193,11 @@ def autobahn(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def fuzz(session: nox.Session) -> None:
-    """Fuzz the parsing of HTTP for a minute; `-- --seconds N`, or `-- FILE` for one input."""
+    """Fuzz HTTP and WebSocket frames, a minute each; `-- --seconds N` is another time."""
     install_wheel(session, *DEPENDENCIES)
     try:
         session.install("--only-binary=atheris", *groups("fuzz"))
     except nox.command.CommandFailed:
         session.skip(f"there is no wheel of atheris for Python {RUNNING}")
     session.run("python", "tests/fuzz/fuzz_http.py", *session.posargs)
+    session.run("python", "tests/fuzz/fuzz_websocket.py", *session.posargs)

@@ -100,6 +100,11 @@ class Answering(Generic[SendT, ReceiveT]):
         if self._failure is not None:
             raise self._failure
 
+    @property
+    def queued(self) -> int:
+        """Messages, and answers, that wait for room in the outbox."""
+        return len(self._rest) + len(self._answers)
+
     def stop(self) -> tuple[list[ReceiveT] | None, list[ReceiveT]]:
         """Call the function no more; return the batch in work, and what of it was not answered."""
         item, rest = self._item, self._rest

@@ -139,10 +139,14 @@ class Control(Generic[SendT]):
         """Have what comes read at once, though no receiver is there: an answer is expected."""
         self._reader.read_on()
 
+    def part(self) -> None:
+        """Have what still comes read, and let the transport break: nobody minds any more."""
+        self._reader.parting = True
+        self._reader.read_on()
+
     def spill(self) -> None:
         """Read on whether anybody receives or not; what there is no room for is thrown away."""
         self._inbox.spill()
-        self._reader.read_on()
 
     @property
     def reading_stopped(self) -> bool:
@@ -151,8 +155,18 @@ class Control(Generic[SendT]):
 
     @property
     def queued(self) -> int:
-        """Messages that were decoded and not received."""
-        return self._inbox.queued
+        """Messages that were decoded and not received, or not answered."""
+        return self._reader.queued
+
+    @property
+    def taken(self) -> int:
+        """Messages that somebody has received so far, or answered, or that were thrown away."""
+        return self._counters.messages_received - self._reader.queued
+
+    @property
+    def has_receiver(self) -> bool:
+        """Whether anybody has ever received since the protocol began, or answers."""
+        return self._inbox.taken or self._reader.answers
 
     @property
     def bytes_received(self) -> int:

@@ -212,6 +212,8 @@ class Inbox(Generic[ReceiveT]):
         Cancelled, the item stays for the receiver; `end` must be called next.
         """
         if self._closed:
+            if self._shelf is not None and self.explain is not None:
+                self._shelf.put(item, force=True)  # It came before the end.
             raise trio.BrokenResourceError("nobody receives any more")
         if self._inlet is None:
             self._inlet, self._channel = trio.open_memory_channel[Item[ReceiveT]](0)

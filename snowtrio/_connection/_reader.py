@@ -49,6 +49,7 @@ class Reader(Reading[ReceiveT]):
         "done",
         "eof",
         "error",
+        "parting",
     )
 
     def __init__(
@@ -69,6 +70,8 @@ class Reader(Reading[ReceiveT]):
         self.error: Exception | None = None
         """What ended the input, None for a clean end."""
         self.eof = False
+        self.parting = False
+        """Whether nobody minds if the transport breaks from here on."""
         self.done = False
         """Whether the task has ended."""
         self._on_eof = on_eof
@@ -121,7 +124,7 @@ class Reader(Reading[ReceiveT]):
             pass  # The coder says so: the transport is in order.
         elif isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
             self.error = as_lost(error)
-            if not self.inbox.spills:  # Otherwise nobody expected anything of the peer any more.
+            if not self.parting:
                 self._on_loss(self.error)
 
     def _at_eof(self) -> None:

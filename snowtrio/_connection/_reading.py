@@ -143,6 +143,18 @@ class Reading(Generic[ReceiveT]):
         self.inbox.read_ahead(Shelf(max_messages, max_size, size))
         self._decoder.bound(max(max_messages // 2, 1), max(max_size // 2, 1), size)
 
+    @property
+    def answers(self) -> bool:
+        """Whether messages are answered rather than received."""
+        return self._target is not self.inbox
+
+    @property
+    def queued(self) -> int:
+        """Messages that were decoded and not received, or not answered."""
+        left = len(self._left) if isinstance(self._left, list) else 0
+        waiting = self._target.queued if isinstance(self._target, Answering) else left
+        return self.inbox.queued + waiting
+
     def has_input(self) -> bool:
         """Whether anything has been read and not handed over, or could be read now."""
         read = self._left is not None or self._last is not None or bool(self.buffer)
@@ -169,8 +181,10 @@ class Reading(Generic[ReceiveT]):
             self._give_up_place()
             self._last = what
             self._slot.put(what)
-        elif isinstance(what, BaseException):
-            self._missed = what  # The task has just woken up by itself.
+        else:  # The task has just woken up by itself, and is to see that it has something to do.
+            self.inbox.read = None
+            if isinstance(what, BaseException):
+                self._missed = what
 
     # The receiver itself, where sockets are few
 
@@ -182,7 +196,7 @@ class Reading(Generic[ReceiveT]):
             while True:
                 with trio.CancelScope(deadline=deadline) as self._nap:
                     return await self._slot.wait()
-                if not self._in_place:
+                if not self._in_place or self.inbox.read is None:
                     self.inbox.near = False
                     return self._missed
                 deadline = math.inf

@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
 
 import attrs
 import trio
@@ -98,22 +99,37 @@ async def _read_body(stream: trio.abc.Stream) -> bytes:
     return await read_exactly(stream, int(head.partition(b"content-length: ")[2].split()[0]))
 
 
+class WellBehaved(Protocol):
+    """A client that notes what it sees."""
+
+    async def run(self, port: int, rounds: int) -> None:
+        """Ask so often."""
+
+
+MakeClient: TypeAlias = Callable[[str, Figures], WellBehaved]
+
+
 async def run(
-    server: WatchedServer, abusers: Abusers, figures: Figures, count: int, rounds: int
+    server: WatchedServer,
+    abusers: Abusers,
+    figures: Figures,
+    count: int,
+    rounds: int,
+    make_client: MakeClient,
 ) -> None:
     """Go through all of it."""
-    await Client("the first", figures).run(server.port, 3)
+    await make_client("the first", figures).run(server.port, 3)
     server.look_before()
     async with trio.open_nursery() as everybody:
         everybody.start_soon(abusers.run, server.port, server.port)
         everybody.start_soon(show_progress, server, figures, count + 1)
         async with trio.open_nursery() as clients:
             for number in range(count):
-                client = Client(f"client {number}", figures)
+                client = make_client(f"client {number}", figures)
                 clients.start_soon(client.run, server.port, rounds)
         everybody.cancel_scope.cancel(reason="the well-behaved are done")
     server.descriptors_after = await server.wait_descriptors(DESCRIPTORS_DEADLINE)
-    await Client("the last", figures).run(server.port, 3)
+    await make_client("the last", figures).run(server.port, 3)
     figures.violations += judge(server, abusers)
     server.computed = server.processor_time()
     await server.stop(DRAIN_DEADLINE)
@@ -177,23 +193,35 @@ async def main(arguments: argparse.Namespace) -> int:
     """Run the campaign, print what came of it, return the exit status."""
     abusers = Abusers(arguments.each, arguments.seconds / 5, HTTP_ABUSES)
     places = arguments.well_behaved + abusers.count
-    raise_descriptor_limit(places)
     options = ("--max-connections", str(2 * places))
     async with watched_server(*options, program=HTTP_SERVER) as server:
-        figures, rounds = Figures(), max(1, int(arguments.seconds / PAUSE))
-        with trio.move_on_after(TIME_LIMIT) as scope:
-            await run(server, abusers, figures, arguments.well_behaved, rounds)
-        if scope.cancelled_caught:
-            figures.violations.append(f"not done in {TIME_LIMIT:.0f} seconds")
-        for name, value in table(server, abusers, figures):
-            print(f"{name:40}{value}")
+        return await campaign(server, abusers, arguments, Client)
+
+
+async def campaign(
+    server: WatchedServer,
+    abusers: Abusers,
+    arguments: argparse.Namespace,
+    make_client: MakeClient,
+) -> int:
+    """Run a campaign against a server that listens; print what came of it, return the status."""
+    count = arguments.well_behaved
+    raise_descriptor_limit(count + abusers.count)
+    figures, rounds = Figures(), max(1, int(arguments.seconds / PAUSE))
+    with trio.move_on_after(TIME_LIMIT) as scope:
+        await run(server, abusers, figures, count, rounds, make_client)
+    if scope.cancelled_caught:
+        figures.violations.append(f"not done in {TIME_LIMIT:.0f} seconds")
+    for name, value in table(server, abusers, figures):
+        print(f"{name:40}{value}")
     for violation in figures.violations[:20]:
         print(f"VIOLATION {violation}", file=sys.stderr)
     return 1 if figures.violations else 0
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="An HTTP server among abusers.")
+def parse_arguments(description: str = "An HTTP server among abusers.") -> argparse.Namespace:
+    """Return what was asked for."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--well-behaved", type=int, default=300, help="clients that behave")
     parser.add_argument("--each", type=int, default=50, help="abusers of each kind")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long clients ask, about")

@@ -19,6 +19,7 @@ import trio
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LINE_SERVER = EXAMPLES / "line_server.py"
 HTTP_SERVER = EXAMPLES / "http_json_server.py"
+WEBSOCKET_SERVER = EXAMPLES / "websocket_echo_server.py"
 
 START_TIMEOUT = 20.0
 POLL = 0.1

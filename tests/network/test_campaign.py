@@ -11,6 +11,7 @@ import pytest
 from .examples import run_program
 
 CAMPAIGN = Path(__file__).parents[1] / "campaign" / "abuse.py"
+WEBSOCKET_CAMPAIGN = CAMPAIGN.with_name("abuse_websocket.py")
 
 KINDS = [
     *("never send", "never shake hands", "drip", "never read", "too long lines"),
@@ -29,4 +30,19 @@ async def test_who_behaves_gets_every_answer_among_all_kinds_of_abuser() -> None
     assert int(table["lines checked"].replace(",", "")) > 50
     for kind in KINDS:
         assert re.fullmatch(r"6 \([1-9]\d* times\)", table[f"abuse: {kind}"]), kind
+    assert table["violations"] == "0"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
+async def test_websockets_among_all_kinds_of_abuser() -> None:
+    """Rows W3, W7, W10, W11, W16 and W22: likewise, with every violation's code looked at."""
+    command = [sys.executable, str(WEBSOCKET_CAMPAIGN), "--well-behaved", "15", "--each", "3"]
+    done = await run_program(*command, "--seconds", "2")
+    assert done.returncode == 0, done.stderr.decode()
+    table = {row[:40].strip(): row[40:].strip() for row in done.stdout.decode().splitlines()}
+    assert int(table["answers checked"].replace(",", "")) > 10
+    kinds = [row for row in table if row.startswith("abuse: ")]
+    assert len(kinds) == 13
+    for kind in kinds:
+        assert re.fullmatch(r"3 \([1-9]\d* times\)", table[kind]), kind
     assert table["violations"] == "0"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -38,6 +40,22 @@ async def test_nobody_waits_for_the_receivers_patience_to_end(
         async with stream:
             for _ in range(ROUNDS):
                 await stream.send_all(sent)
+                with trio.fail_after(LIMIT / 4):
+                    await receive_exactly(stream, sent)
+
+
+async def test_bytes_that_come_as_the_receivers_patience_ends() -> None:
+    """Row S12: whichever of the two tasks goes first then, nothing is left lying."""
+    limits = ServerLimits(linger_timeout=0.2, max_inbox_messages=4)
+    sent = b"".join(b"line %d\n" % number for number in range(7))
+    async with serving_tcp(protocol=LazyLines(), limits=limits) as server:
+        stream = await connect(server)
+        async with stream:
+            for _ in range(ROUNDS):
+                await stream.send_all(b"x\n")
+                await receive_exactly(stream, b"x\n")
+                os.write(stream.socket.fileno(), sent)
+                time.sleep(1.5 * _reading.PATIENCE)  # noqa: ASYNC251 - both are due in one pass
                 with trio.fail_after(LIMIT / 4):
                     await receive_exactly(stream, sent)
 

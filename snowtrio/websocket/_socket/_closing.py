@@ -22,9 +22,17 @@ logger = logging.getLogger("snowtrio.websocket")
 
 WebSocketConnection: TypeAlias = Connection[Outgoing, Incoming, Any]
 
-# How long a handler may take to answer what came before the peer's close, in seconds, until we
-# close as well; and how long to notice that its WebSocket has closed, until the connection does.
+# How long a handler may take to answer the last that came before the peer's close, in seconds,
+# until we close as well; to notice that its WebSocket has closed, until the connection does; and
+# to receive, until what comes after our own close is thrown away.
 GRACE = 0.2
+
+# How often, in seconds, somebody looks meanwhile whether it goes on.
+_STEP = 0.05
+
+# As long as that part of the close timeout a handler may take for any message before that: a peer
+# that is as patient as we are still gets our answer.
+_SHARE = 0.5
 
 # A client gives the server so long to end the connection first (RFC 6455, section 7.1.1): who ends
 # it first keeps a trace of it for a minute.
@@ -60,6 +68,7 @@ class Closing:
         "_keeper",
         "_loss",
         "_since",
+        "_taken",
         "connection",
         "control",
         "ended",
@@ -88,6 +97,8 @@ class Closing:
         """Whether the connection has ended, with all about it."""
         self.tick: int | None = None
         self._since = 0.0
+        self._taken = 0
+        """What had been received when somebody looked last."""
         self._answer: Close | None = None
         self._loss: Exception | None = None
         self._ending = False
@@ -109,11 +120,12 @@ class Closing:
     def _told(self, answer: Close) -> None:
         """Nothing more comes: answer, once what came before has been received.
 
-        The replies to messages that came together with the close go before ours.
+        The replies to messages that came before the close go before ours.
         """
         if self.phase is Phase.OPEN:
             self._answer = answer
-            self._enter(Phase.TOLD, GRACE)
+            self._taken = self.control.taken
+            self._enter(Phase.TOLD, _STEP)
         else:
             self._enter(Phase.OVER, GRACE)
 
@@ -134,9 +146,10 @@ class Closing:
         if not self.control.past_sending:
             self.sent = close
             self.control.send_last(close)
-        self.control.spill()
+        self.control.part()
         if self.phase is Phase.OPEN:
-            self._enter(Phase.CLOSING, self.limits.close_timeout)
+            self._taken = self.control.taken
+            self._enter(Phase.CLOSING, min(GRACE, self.limits.close_timeout))
         else:
             self._enter(Phase.OVER, GRACE)
 
@@ -234,8 +247,10 @@ class Closing:
         if self.ended:
             return None
         if self.phase is Phase.TOLD:
-            self.answer_close()
-        elif self.phase is Phase.CLOSING:
+            return self._look_at_receiver(now)
+        if self.phase is Phase.CLOSING and now < self._since + self.limits.close_timeout:
+            return self._look_at_reading(now)
+        if self.phase is Phase.CLOSING:
             logger.debug("%r: no answer to our close", self.connection)
             self._keeper.start(self._cut)
             self._enter(Phase.OVER, self._handler_timeout)
@@ -246,6 +261,27 @@ class Closing:
             logger.debug("%r: its handler goes on, and is cancelled", self.connection)
             self.connection.drop()
         return None
+
+    def _look_at_receiver(self, now: float) -> float | None:
+        """Answer the close if the receiver does not come for what came before it."""
+        control = self.control
+        if self._taken != control.taken:
+            self._taken, self._since = control.taken, now
+        expected = control.queued and control.has_receiver
+        patience = max(GRACE, _SHARE * self.limits.close_timeout) if expected else GRACE
+        if now < self._since + patience:
+            return min(now + _STEP, self._since + patience)
+        self.answer_close()
+        return None
+
+    def _look_at_reading(self, now: float) -> float:
+        """Throw away what nobody receives: the peer's close is behind it."""
+        control, deadline = self.control, self._since + self.limits.close_timeout
+        taken, self._taken = self._taken, control.taken
+        if control.reading_stopped and taken == self._taken:
+            control.spill()
+            return deadline
+        return min(now + GRACE, deadline)
 
     @property
     def _handler_timeout(self) -> float:

@@ -305,9 +305,9 @@ class WebSocket:
         """Close in order; idempotent, from any number of tasks. Always a checkpoint.
 
         Sends what was accepted and the close, waits ``close_timeout`` for the peer's, and ends the
-        connection. What came before can still be received; what comes meanwhile is kept as far as
-        there is room, and thrown away beyond that. Cancelled, the connection is cut, after the
-        close was given to the kernel if it could take it.
+        connection. What came before can still be received, and what comes meanwhile; where nobody
+        receives, it is kept as far as there is room, and thrown away beyond that. Cancelled, the
+        connection is cut, after the close was given to the kernel if it could take it.
 
         Parameters:
             code: 1000 to 1003, 1007 to 1014, or 3000 to 4999.
