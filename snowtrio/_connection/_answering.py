@@ -111,16 +111,21 @@ class Answering(Generic[SendT, ReceiveT]):
         """Answer a batch, or what is left of it."""
         if self._stopped:
             return True
-        alone = False
+        alone: list[ReceiveT] | None = None
         if item is not self._item:
             if isinstance(item, SkippedMessageError):
                 logger.debug("skipped a message: %s", item)
                 return True
             self._item = item
-            alone = len(item) == 1 and self._failure is None
-            self._rest = item if self._failure is None and not alone else []
+            if self._failure is not None:
+                self._rest = []
+            elif len(item) == 1:
+                alone = item
+                self._rest = []
+            else:
+                self._rest = item
         try:
-            if not (self._answer_one(item[0]) if alone else self._answer_all()):
+            if not (self._answer_one(alone[0]) if alone else self._answer_all()):
                 return False
         except BaseException as error:  # whoever runs the handler decides what it means
             self._fail(error)

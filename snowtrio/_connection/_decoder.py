@@ -91,7 +91,7 @@ class Decoder(Generic[ReceiveT]):
                     return None
                 self._fresh = self.more = False
                 messages: Iterable[ReceiveT] = self.coder.decode(self.buffer)
-                if type(messages) is list and len(messages) <= self._size:
+                if isinstance(messages, list) and len(messages) <= self._size:
                     if messages:
                         return messages
                     continue
