@@ -67,6 +67,10 @@ class SharedExample:
         """Return what it has written to its standard error."""
         return read_all(self._errors)
 
+    async def connect(self) -> trio.SocketStream:
+        """Return a plain connection to it."""
+        return await trio.open_tcp_stream(self.host, self.port)
+
 
 @attrs.define(eq=False)
 class RunningExample:
