@@ -23,6 +23,8 @@ from snowtrio.websocket import Deflate, WebSocketLimits, open_websocket
 LIMITS = WebSocketLimits(max_message_size=16 * 1024 * 1024)
 # In group 13 the server wants to forbid context takeover, which it does only where that is offered.
 NO_TAKEOVER = "13."
+# Seconds. The server answers a handshake when it has made all that the case sends behind it.
+TIMEOUT = 100.0
 
 
 async def ask(url: str) -> str:
@@ -39,7 +41,10 @@ async def run_case(url: str, number: int, agent: str) -> None:
     print(f"case {info['id']}", flush=True)
     try:
         async with open_websocket(
-            f"{url}/runCase?case={number}&agent={agent}", compression=compression, limits=LIMITS
+            f"{url}/runCase?case={number}&agent={agent}",
+            compression=compression,
+            limits=LIMITS,
+            timeout=TIMEOUT,
         ) as websocket:
             async for message in websocket:
                 await websocket.send(message)

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -46,6 +47,29 @@ async def run_program(
             check=False,
             env=environment,
         )
+
+
+@attrs.frozen(eq=False)
+class SharedExample:
+    """An example that several tests talk to, each in a run of Trio of its own.
+
+    Parameters:
+        host: where it says that it listens.
+        port: where it says that it listens.
+        errors: what it writes to its standard error.
+    """
+
+    host: str
+    port: int
+    _errors: IO[bytes]
+
+    def read_errors(self) -> str:
+        """Return what it has written to its standard error."""
+        return read_all(self._errors)
+
+    async def connect(self) -> trio.SocketStream:
+        """Return a plain connection to it."""
+        return await trio.open_tcp_stream(self.host, self.port)
 
 
 @attrs.define(eq=False)
@@ -95,8 +119,7 @@ class RunningExample:
 
     def read_errors(self) -> str:
         """Return what it has written to its standard error."""
-        self.errors.seek(0)
-        return self.errors.read().decode()
+        return read_all(self.errors)
 
     async def connect(self) -> trio.SocketStream:
         """Return a plain connection to it."""
@@ -118,6 +141,18 @@ class RunningExample:
         assert status == 0, f"exit status {status}: {self.read_errors()}"
 
 
+def read_all(file: IO[bytes]) -> str:
+    """Return what a file has, from its beginning."""
+    file.seek(0)
+    return file.read().decode()
+
+
+def command_of(name: str, *arguments: str) -> list[str]:
+    """Return what starts an example; it listens on a free port."""
+    example = str(EXAMPLES / f"{name}.py")
+    return [sys.executable, "-W", "error", example, "--port", "0", *arguments]
+
+
 @contextlib.asynccontextmanager
 async def running_example(name: str, *arguments: str) -> AsyncIterator[RunningExample]:
     """Run an example for the time of a block, and end it with SIGINT unless the block has.
@@ -126,10 +161,9 @@ async def running_example(name: str, *arguments: str) -> AsyncIterator[RunningEx
         name: its file in ``examples/``, without the suffix.
         arguments: its command line; ``--port 0`` is put before them.
     """
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), "--port", "0"]
     with tempfile.TemporaryFile() as errors:
         process = await trio.lowlevel.open_process(
-            [*command, *arguments], stdout=subprocess.PIPE, stderr=errors
+            command_of(name, *arguments), stdout=subprocess.PIPE, stderr=errors
         )
         assert process.stdout is not None
         async with process.stdout:
@@ -155,3 +189,45 @@ async def _end(process: trio.Process) -> None:
         process.kill()
     with trio.CancelScope(shield=True):
         await process.wait()
+
+
+@contextlib.contextmanager
+def shared_example(name: str, *arguments: str) -> Iterator[SharedExample]:
+    """Run an example that listens on TCP for the time of a block, outside of Trio.
+
+    For a fixture of a module: to start a process takes far longer than most tests. At the end it
+    has to stop by itself on SIGINT, with status 0.
+
+    Parameters:
+        name: its file in ``examples/``, without the suffix.
+        arguments: its command line; ``--port 0`` is put before them.
+    """
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            command_of(name, *arguments), stdout=subprocess.PIPE, stderr=errors
+        ) as process,
+    ):
+        try:
+            host, port = _read_address(process, errors)
+            yield SharedExample(host, port, errors)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(STOP_TIMEOUT) == 0, read_all(errors)
+        finally:
+            process.kill()
+
+
+def _read_address(process: subprocess.Popen[bytes], errors: IO[bytes]) -> tuple[str, int]:
+    assert process.stdout is not None
+    hung = threading.Timer(START_TIMEOUT, process.kill)
+    hung.start()
+    try:
+        for line in process.stdout:
+            text = line.decode().removesuffix("\n")
+            if text.startswith(READY) and (
+                match := HOST_AND_PORT.fullmatch(text.removeprefix(READY))
+            ):
+                return match["host"].strip("[]"), int(match["port"])
+    finally:
+        hung.cancel()
+    raise AssertionError(f"ended without listening: {read_all(errors)}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,33 @@ from snowtrio.testing.websocket import expect_close
 from snowtrio.websocket import WebSocket, open_websocket
 
 from .browser import Page, running_browser
-from .examples import RunningExample, needs_program, run_program, running_example
+from .examples import (
+    RunningExample,
+    SharedExample,
+    needs_program,
+    run_program,
+    running_example,
+    shared_example,
+)
 
 LIMIT = 20.0
 """Seconds, far above what it takes."""
+
+ROOMS = count()
+
+
+@pytest.fixture(scope="module")
+def example() -> Iterator[SharedExample]:
+    """One that tests share."""
+    with shared_example("websocket_chat", "--history", "2") as example:
+        yield example
+        assert example.read_errors() == ""
+
+
+@pytest.fixture
+def room() -> str:
+    """A room where nobody has been."""
+    return f"room{next(ROOMS)}"
 
 
 @attrs.frozen(eq=False)
@@ -46,24 +70,29 @@ class Guest:
         assert (said["name"], said["text"]) == (name, text)
 
 
-def at(example: RunningExample, query: str, **options: Any) -> AbstractAsyncContextManager[Any]:
+def at(
+    example: RunningExample | SharedExample, query: str, **options: Any
+) -> AbstractAsyncContextManager[Any]:
     return open_websocket(f"ws://{example.host}:{example.port}/ws?{query}", **options)
 
 
 @asynccontextmanager
-async def guest(example: RunningExample, name: str, room: str = "lobby") -> AsyncIterator[Guest]:
+async def guest(
+    example: RunningExample | SharedExample, name: str, room: str = "lobby"
+) -> AsyncIterator[Guest]:
     """Be a member for the time of a block."""
     async with at(example, f"name={name}&room={room}") as websocket:
         yield Guest(websocket)
 
 
-async def test_who_talks_is_heard_in_the_room() -> None:
+async def test_who_talks_is_heard_in_the_room(example: SharedExample, room: str) -> None:
     """W20, W6: in this one and no other; who comes later is told what was said."""
-    async with running_example("websocket_chat") as example, guest(example, "ann") as ann:
+    async with guest(example, "ann", room) as ann:
         welcome = await ann.next("welcome")
-        assert (welcome["name"], welcome["room"]) == ("ann", "lobby")
+        assert (welcome["name"], welcome["room"]) == ("ann", room)
         assert (welcome["members"], welcome["history"]) == (["ann"], [])
-        async with guest(example, "eve", "elsewhere") as eve, guest(example, "ann") as second:
+        elsewhere = guest(example, "eve", f"{room}b")
+        async with elsewhere as eve, guest(example, "ann", room) as second:
             assert (await eve.next("welcome"))["members"] == ["eve"]
             assert (await ann.next("joined"))["name"] == "ann 2"
             assert (await second.next("welcome"))["members"] == ["ann", "ann 2"]
@@ -72,29 +101,25 @@ async def test_who_talks_is_heard_in_the_room() -> None:
             for each in (ann, second):
                 await each.expect_said("ann", "grüß dich")
         assert (await ann.next("left"))["name"] == "ann 2"
-        async with guest(example, "bob") as bob:
+        async with guest(example, "bob", room) as bob:
             assert (await ann.next("joined"))["name"] == "bob"
             history = (await bob.next("welcome"))["history"]
             assert [(said["name"], said["text"]) for said in history] == [("ann", "grüß dich")]
-        assert example.read_errors() == ""
 
 
-async def test_history_is_bounded() -> None:
-    async with (
-        running_example("websocket_chat", "--history", "2") as example,
-        guest(example, "ann") as ann,
-    ):
+async def test_history_is_bounded(example: SharedExample, room: str) -> None:
+    async with guest(example, "ann", room) as ann:
         await ann.next("welcome")
         for number in range(4):
             await ann.say(f"{number}")
             await ann.expect_said("ann", f"{number}")
-        async with guest(example, "bob") as bob:
+        async with guest(example, "bob", room) as bob:
             history = (await bob.next("welcome"))["history"]
             assert [said["text"] for said in history] == ["2", "3"]
 
 
-async def test_who_talks_too_fast_is_not_heard() -> None:
-    async with running_example("websocket_chat") as example, guest(example, "ann") as ann:
+async def test_who_talks_too_fast_is_not_heard(example: SharedExample, room: str) -> None:
+    async with guest(example, "ann", room) as ann:
         await ann.next("welcome")
         for number in range(30):
             await ann.say(f"{number}")
@@ -104,13 +129,11 @@ async def test_who_talks_too_fast_is_not_heard() -> None:
 
 
 @pytest.mark.parametrize("said", ["", "no JSON", "[]", "{}", '{"text": 1}', "[" * 9000, b"\xff"])
-async def test_what_makes_no_sense_ends_its_member_alone(said: str | bytes) -> None:
+async def test_what_makes_no_sense_ends_its_member_alone(
+    example: SharedExample, room: str, said: str | bytes
+) -> None:
     """W11: with 1008."""
-    async with (
-        running_example("websocket_chat") as example,
-        guest(example, "ann") as ann,
-        guest(example, "bob") as bob,
-    ):
+    async with guest(example, "ann", room) as ann, guest(example, "bob", room) as bob:
         await ann.next("welcome")
         await ann.next("joined")
         await bob.next("welcome")
@@ -120,54 +143,53 @@ async def test_what_makes_no_sense_ends_its_member_alone(said: str | bytes) -> N
         assert example.read_errors() == ""
 
 
-async def test_pages_of_others_may_not_connect() -> None:
+async def test_pages_of_others_may_not_connect(example: SharedExample) -> None:
     """W5: and our own may."""
-    async with running_example("websocket_chat") as example:
-        own = f"http://{example.host}:{example.port}"
-        async with at(example, "", origin=own) as websocket:
-            await Guest(websocket).next("welcome")
-        with pytest.raises(UpgradeRefusedError):
-            async with at(example, "", origin="http://evil.example"):
-                pass
+    own = f"http://{example.host}:{example.port}"
+    async with at(example, "", origin=own) as websocket:
+        await Guest(websocket).next("welcome")
+    with pytest.raises(UpgradeRefusedError):
+        async with at(example, "", origin="http://evil.example"):
+            pass
 
 
 @needs_program("curl")
-async def test_the_page_needs_nothing_else() -> None:
+async def test_the_page_needs_nothing_else(example: SharedExample) -> None:
     """W35: HTTP and WebSockets on one port."""
-    async with running_example("websocket_chat") as example:
-        url = f"http://{example.host}:{example.port}"
-        page = await run_program("curl", "-si", f"{url}/")
-        head, _, body = page.stdout.partition(b"\r\n\r\n")
-        assert b"200 OK" in head
-        assert b"default-src 'none'" in head
-        assert b"<!doctype html>" in body
-        assert b"http://" not in body
-        assert b"https://" not in body
-        missing = await run_program("curl", "-si", f"{url}/missing")
-        assert b"404" in missing.stdout
+    url = f"http://{example.host}:{example.port}"
+    page = await run_program("curl", "-si", f"{url}/")
+    head, _, body = page.stdout.partition(b"\r\n\r\n")
+    assert b"200 OK" in head
+    assert b"default-src 'none'" in head
+    assert b"<!doctype html>" in body
+    assert b"http://" not in body
+    assert b"https://" not in body
+    missing = await run_program("curl", "-si", f"{url}/missing")
+    assert b"404" in missing.stdout
 
 
-async def test_one_that_does_not_read_is_closed_and_holds_up_nobody() -> None:
+async def test_one_that_does_not_read_is_closed_and_holds_up_nobody(
+    example: SharedExample, room: str
+) -> None:
     """W20: what the kernel keeps between the two is far less than is said."""
-    async with running_example("websocket_chat") as example:
-        sock = trio.socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        await sock.connect((example.host, example.port))
-        async with trio.SocketStream(sock) as slow, guest(example, "ann") as ann:
-            await ann.next("welcome")
-            await slow.send_all(
-                b"GET /ws?name=slow HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\n"
-                b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            )
-            assert (await ann.next("joined"))["name"] == "slow"
-            assert await talk_until_left(example, ann) == "slow"
+    sock = trio.socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await sock.connect((example.host, example.port))
+    async with trio.SocketStream(sock) as slow, guest(example, "ann", room) as ann:
+        await ann.next("welcome")
+        await slow.send_all(
+            f"GET /ws?name=slow&room={room} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\n"
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert (await ann.next("joined"))["name"] == "slow"
+        assert await talk_until_left(example, ann, room) == "slow"
 
 
-async def talk_until_left(example: RunningExample, ann: Guest) -> str:
+async def talk_until_left(example: SharedExample, ann: Guest, room: str) -> str:
     """Have many talk, as much as each may at once, until somebody is gone; return who."""
     for _ in range(200):
-        async with guest(example, "talker") as talker:
+        async with guest(example, "talker", room) as talker:
             await talker.next("welcome")
             for _ in range(10):
                 await talker.say("👋" * 2000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import ssl
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,15 +14,36 @@ import trio
 import trustme
 
 from ..websocket_serving import WebSocketPeer, handshake
-from .examples import EXAMPLES, RunningExample, run_program, running_example
+from .examples import (
+    EXAMPLES,
+    RunningExample,
+    SharedExample,
+    run_program,
+    running_example,
+    shared_example,
+)
 from .http_peers import write_certificates
 
 NAME = "websocket_echo_server"
 
 
+@pytest.fixture(scope="module")
+def limited() -> Iterator[SharedExample]:
+    """One that compresses."""
+    with shared_example(NAME, "--max-message-size", "1000", "--compression=deflate") as example:
+        yield example
+
+
+@pytest.fixture(scope="module")
+def unlimited() -> Iterator[SharedExample]:
+    """One that does not."""
+    with shared_example(NAME, "--max-message-size", "0", "--compression=none") as example:
+        yield example
+
+
 @asynccontextmanager
 async def peer_of(
-    example: RunningExample, *fields: str, context: ssl.SSLContext | None = None
+    example: RunningExample | SharedExample, *fields: str, context: ssl.SSLContext | None = None
 ) -> AsyncGenerator[WebSocketPeer, None]:
     """Connect and shake hands."""
     stream: trio.abc.Stream = await example.connect()
@@ -48,37 +69,32 @@ async def test_it_echoes() -> None:
         assert example.read_errors() == ""
 
 
-async def test_its_limit() -> None:
+async def test_its_limit(limited: SharedExample) -> None:
     """W16: a message of that size is echoed, one byte more is 1009."""
-    async with running_example(NAME, "--max-message-size", "1000") as example:
-        async with peer_of(example) as peer:
-            assert await peer.echoed(b"x" * 1000) == b"x" * 1000
-            await peer.say(b"x" * 1001)
-            assert (await peer.told())[0] == 1009
-        async with peer_of(example) as peer:
-            assert await peer.echoed("still") == "still"
+    async with peer_of(limited) as peer:
+        assert await peer.echoed(b"x" * 1000) == b"x" * 1000
+        await peer.say(b"x" * 1001)
+        assert (await peer.told())[0] == 1009
+    async with peer_of(limited) as peer:
+        assert await peer.echoed("still") == "still"
 
 
-async def test_no_limit() -> None:
+async def test_no_limit(unlimited: SharedExample) -> None:
     """W16: above what it is by default."""
     large = b"x" * (2**24 + 1)
-    async with (
-        running_example(NAME, "--max-message-size", "0") as example,
-        peer_of(example) as peer,
-    ):
+    async with peer_of(unlimited) as peer:
         assert await peer.echoed(large) == large
 
 
-@pytest.mark.parametrize("flag", ["--compression", "--compression=deflate", "--compression=none"])
-async def test_compression(flag: str) -> None:
+async def test_compression(limited: SharedExample, unlimited: SharedExample) -> None:
     """W22: agreed to where it was asked for; a client that does not offer it has none."""
-    async with running_example(NAME, flag) as example:
+    for example in limited, unlimited:
         for offer in (), ("Sec-WebSocket-Extensions: permessage-deflate",):
             async with await example.connect() as stream:
                 peer = WebSocketPeer(stream)
                 answer = (await peer.ask(handshake(*offer))).headers
                 agreed = "sec-websocket-extensions" in answer
-                assert agreed is (bool(offer) and not flag.endswith("none"))
+                assert agreed is (bool(offer) and example is limited)
 
 
 async def test_tls(

@@ -153,9 +153,9 @@ async def test_pings_by_the_thousand_from_a_peer_that_takes_nothing() -> None:
     async with open_websocket_with_peer(limits=limits, lockstep=True) as (websocket, peer):
         gc.collect()
         tracemalloc.start()
-        for number in range(5000):
+        for number in range(2000):
             await peer.send_frame(Opcode.PING, b"%0120d" % number)
-            if number % 1000 == 0:
+            if number % 500 == 0:
                 await peer.send_frame(Opcode.TEXT, b"%d" % number)
                 assert await websocket.receive() == str(number)
         held, _ = tracemalloc.get_traced_memory()
@@ -163,11 +163,11 @@ async def test_pings_by_the_thousand_from_a_peer_that_takes_nothing() -> None:
         assert held < 100_000
         assert websocket.statistics().outbox_messages <= 9
         answered: list[int] = []
-        while not answered or answered[-1] != 4999:
+        while not answered or answered[-1] != 1999:
             frame = await peer.receive_frame()
             assert frame is not None
             answered.append(int(frame.payload))
-        assert answered == [*range(8), 4999]
+        assert answered == [*range(8), 1999]
         await peer.send_frame(Opcode.PING, b"again")
         await peer.expect_frame(Opcode.PONG, b"again")
         await peer.aclose()

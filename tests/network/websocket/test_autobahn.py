@@ -17,15 +17,11 @@ NO_WSTEST = 77
 # Far above what they take, so that only a hang meets it.
 TIMEOUT = 240.0
 
-CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "7.*", "10.*"]
-UTF8 = ["6.*"]
-# A message of 1 MiB, fragments of all sizes, chops of all sizes, a thousand messages.
-LARGE = ["9.1.3", "9.1.4", "9.2.3", "9.2.4", "9.3.*", "9.5.4", "9.6.4", "9.7.5", "9.8.5"]
-# All kinds of data, all parameters, with fragments and without; a thousand messages each.
-DEFLATE = [
-    *("12.1.3", "12.2.2", "12.3.11", "12.4.2", "12.5.2"),
-    *("13.1.1", "13.2.2", "13.3.11", "13.4.1", "13.5.2", "13.6.3", "13.7.1"),
-]
+CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
+# Messages of 1 MiB, fragments and chops of several sizes, a thousand messages; compressed ones,
+# whole and in fragments, with memory of earlier ones and without.
+LARGE = ["9.1.3", "9.2.3", "9.3.2", "9.3.7", "9.5.4", "9.6.4", "9.7.3", "9.8.3"]
+DEFLATE = ["12.1.11", "13.3.1"]
 
 pytestmark = pytest.mark.timeout(TIMEOUT + 20)
 
@@ -40,9 +36,7 @@ async def run_suite(role: str, cases: list[str]) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.parametrize("role", ["server", "client"])
-@pytest.mark.parametrize(
-    "cases", [CORE, UTF8, LARGE, DEFLATE], ids=["core", "utf8", "9", "deflate"]
-)
+@pytest.mark.parametrize("cases", [CORE, LARGE + DEFLATE], ids=["core", "large"])
 def test_autobahn_finds_every_case_strictly_right(role: str, cases: list[str]) -> None:
     """Row W37: neither NON-STRICT nor FAILED, UNCLEAN, a wrong code or a case that is missing."""
     done = trio.run(run_suite, role, cases)

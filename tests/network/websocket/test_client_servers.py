@@ -28,7 +28,7 @@ MESSAGES: list[str | bytes] = [
     "y" * 126,
     b"z" * 65_535,
     b"z" * 65_536,
-    "large " * 400_000,
+    "large " * 60_000,
 ]
 
 
