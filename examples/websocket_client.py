@@ -218,6 +218,8 @@ def first_error(error: BaseException) -> BaseException:
 
 if __name__ == "__main__":
     given = parse_arguments()
+    if None in (sys.stdin, sys.stdout):
+        sys.exit("websocket_client: standard input or output is closed")
     # What goes wrong is said once, below.
     logging.getLogger("snowtrio").addHandler(logging.NullHandler())
     status = 1

@@ -165,13 +165,18 @@ class Control(Generic[SendT]):
 
     @property
     def has_receiver(self) -> bool:
-        """Whether anybody has ever received since the protocol began, or answers."""
-        return self._inbox.taken or self._reader.answers
+        """Whether anybody has ever received since the protocol began, or waits, or answers."""
+        return self._inbox.wanted or self._reader.answers
 
     @property
     def bytes_received(self) -> int:
         """Bytes that have come so far."""
         return self._counters.bytes_received
+
+    @property
+    def messages_received(self) -> int:
+        """Messages that were decoded so far."""
+        return self._counters.messages_received
 
     @property
     def has_bytes(self) -> bool:

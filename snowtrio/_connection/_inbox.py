@@ -106,6 +106,11 @@ class Inbox(Generic[ReceiveT]):
         in_hand = len(self._in_hand) if isinstance(self._in_hand, list) else 0
         return len(self.ready) + kept + in_hand
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anything has been received, or somebody waits for it."""
+        return self.taken or self._receiving
+
     def spill(self) -> None:
         """Read on from now on, whether anybody receives or not."""
         self.spills = True

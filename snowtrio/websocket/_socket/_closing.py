@@ -149,7 +149,8 @@ class Closing:
         self.control.part()
         if self.phase is Phase.OPEN:
             self._taken = self.control.taken
-            self._enter(Phase.CLOSING, min(GRACE, self.limits.close_timeout))
+            patience = GRACE if self.control.has_receiver else _STEP
+            self._enter(Phase.CLOSING, min(patience, self.limits.close_timeout))
         else:
             self._enter(Phase.OVER, GRACE)
 

@@ -12,11 +12,12 @@ import trio
 
 from ..._connection import Control, control_of
 from .._close import Close, CloseCode
-from .._errors import AbnormalCloseError
+from .._errors import AbnormalCloseError, WebSocketProtocolError
 from .._wire import Incoming, Outgoing, Piece, Ping, Pong, WebSocketLimits
 from ._closing import Closing, Phase, WebSocketConnection, logger
 from ._heartbeat import Beat, Heartbeat
 from ._keeper import current_keeper
+from ._message_clock import MessageClock
 from ._pings import Pings, as_payload
 from ._pong_lane import PongLane
 from ._statistics import SocketStatistics, Tally
@@ -32,11 +33,13 @@ class Conversation(Closing):
     __slots__ = (
         "_beat_number",
         "_heartbeat",
+        "_message_clock",
         "_pongs",
         "on_ping_hook",
         "on_pong_hook",
         "pings",
         "tally",
+        "unfinished",
     )
 
     def __init__(self, limits: WebSocketLimits) -> None:
@@ -48,6 +51,9 @@ class Conversation(Closing):
         self.on_pong_hook: Callable[[bytes], object] | None = None
         self._pongs = PongLane(limits.max_pongs)
         self._heartbeat = Heartbeat(limits)
+        self._message_clock = MessageClock(limits)
+        self.unfinished = False
+        """Whether a message has begun whose end has not come."""
         self._beat_number = 0
         """How many messages have been accepted when the last ping of the heartbeat has."""
 
@@ -66,7 +72,8 @@ class Conversation(Closing):
         control.on_end(self.note_ended)
         self.tally.begin(connection.statistics())
         if connection.ending is None:
-            self._keeper.keep(self, self._heartbeat.begin(trio.current_time()))
+            now = trio.current_time()
+            self._keeper.keep(self, min(self._heartbeat.begin(now), self._look_at_message(now)))
 
     async def goodbye(self, connection: WebSocketConnection) -> None:
         """Close, since the server ends."""
@@ -159,6 +166,11 @@ class Conversation(Closing):
         """Do what is due; see `Kept`."""
         if self.phase is not Phase.OPEN or self.ended:
             return super().look(now)
+        due = min(self._look_at_heart(now), self._look_at_message(now))
+        return due if self.failure is None else None
+
+    def _look_at_heart(self, now: float) -> float:
+        """Send a ping if it is time, or give the peer up; return when to look again."""
         control = self.control
         beat, due = self._heartbeat.look(
             now,
@@ -174,6 +186,20 @@ class Conversation(Closing):
             if control.has_bytes:
                 return now  # We are late ourselves.
             self._give_up()
+        return due
+
+    def _look_at_message(self, now: float) -> float:
+        """Close if a message does not come to its end; return when to look again."""
+        control = self.control
+        late, due = self._message_clock.look(
+            now,
+            control.bytes_received,
+            control.messages_received,
+            unfinished=self.unfinished and not control.reading_stopped,
+        )
+        if late and not control.past_sending:
+            code = CloseCode.POLICY_VIOLATION
+            self.fail(WebSocketProtocolError("a message took too long to come", code))
         return due
 
     def _give_up(self) -> None:

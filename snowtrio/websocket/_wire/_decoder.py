@@ -170,6 +170,7 @@ class Decoder:
         if len(head) < at + mask_size:
             return False
         self._assembly = assembly
+        self._listener.unfinished = True
         self._mask = head[at : at + mask_size]
         buffer.shift(at + mask_size)
         self._fin = bool(first & FIN)
@@ -218,6 +219,7 @@ class Decoder:
         assembly = self._assembly
         if last:
             self._assembly = None
+            self._listener.unfinished = False
         yield from assembly.take(data, last=last)
 
     def _take_control(self, head: bytes, buffer: ReceiveBuffer) -> bool:

@@ -27,6 +27,12 @@ class WebSocketLimits:
             is still taken.
         max_pongs: pongs that wait for a peer that sends pings and takes nothing; beyond that only
             its latest ping is answered, as RFC 6455 section 5.5.3 allows.
+        message_timeout: seconds that a message may take from its first byte to its last, besides
+            what `min_message_rate` gives it; up to as much again is given, for it is looked at now
+            and then. Closes with 1008. None is for ever, as is a message that is decoded piece by
+            piece.
+        min_message_rate: bytes a second that a message has to come with once `message_timeout` is
+            used up.
         ping_interval: seconds from one ping of the heartbeat to the next; None sends none. While
             reading has stopped there are none either: nothing that answers them could be seen.
         ping_timeout: seconds for anything to come after that; then the connection is cut.
@@ -46,6 +52,10 @@ class WebSocketLimits:
     max_queued_messages: int = attrs.field(default=256, validator=ge(1))
     max_queued_size: int = attrs.field(default=256 * KIB, validator=ge(1))
     max_pongs: int = attrs.field(default=16, validator=ge(1))
+    message_timeout: float | None = attrs.field(
+        default=cast("float | None", 60.0), validator=optional(gt(0))
+    )
+    min_message_rate: int = attrs.field(default=500, validator=ge(1))
     ping_interval: float | None = attrs.field(
         default=cast("float | None", 20.0), validator=optional(gt(0))
     )

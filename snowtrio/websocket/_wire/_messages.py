@@ -99,6 +99,9 @@ class Listener(Protocol):
     are received. Must not raise.
     """
 
+    unfinished: bool
+    """Whether a message has begun whose end has not come; the decoder's to write."""
+
     def on_ping(self, payload: bytes) -> None:
         """A ping has come."""
 

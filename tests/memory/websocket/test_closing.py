@@ -395,12 +395,17 @@ async def test_close_with_a_full_outbox(side: Side, autojump_clock: object) -> N
 async def test_close_within_a_message(side: Side) -> None:
     """Rows W12, W21: the close goes between its parts, and nothing after it."""
     async with open_websocket_with_peer(side) as (websocket, peer), trio.open_nursery() as nursery:
-        async with websocket.send_stream(str) as stream:
-            await stream.send("begun")
-            nursery.start_soon(websocket.close, 4000)
-            await quiet()
-            with pytest.raises(WebSocketClosedError):
-                await stream.send("late")
+
+        async def send() -> None:
+            async with websocket.send_stream(str) as stream:
+                await stream.send("begun")
+                nursery.start_soon(websocket.close, 4000)
+                await quiet()
+                with pytest.raises(WebSocketClosedError):
+                    await stream.send("late")
+
+        with pytest.raises(WebSocketClosedError):  # It was not completed, either.
+            await send()
         await peer.expect_frame(Opcode.TEXT, b"begun")
         await peer.expect_close(4000)
         await peer.send_close(4000)

@@ -583,3 +583,68 @@ async def test_an_empty_room_costs_a_checkpoint() -> None:
     with trio.testing.assert_checkpoints():
         assert await hub.publish("x", "nobody") == report()
     assert not hub.topics
+
+
+@pytest.mark.parametrize("when_slow", WhenSlow)
+async def test_fifty_publishers_while_members_come_and_go(
+    when_slow: WhenSlow, autojump_clock: MockClock
+) -> None:
+    """W20, W19: nobody's failure is another's; the sums are those of the reports."""
+    hub = Hub(when_slow=when_slow)
+    reports: list[BroadcastReport] = []
+
+    async def publish(number: int) -> None:
+        for turn in range(4):
+            reports.append(await hub.publish(f"{number} {turn}", "room", "hall"))
+
+    async with seats(5) as given:
+        stays, comes, breaks, closes, slow = given
+        for seat in given:
+            hub.join(seat.websocket, "room", "hall")
+        slow.stream.stall()
+        heard: list[Message] = []
+        async with trio.open_nursery() as listeners:
+            listeners.start_soon(hear, stays, heard)
+            async with trio.open_nursery() as nursery:
+                for number in range(50):
+                    nursery.start_soon(publish, number)
+                await come_and_go(hub, comes.websocket)
+                breaks.stream.break_now()
+                await closes.client.close(4000)
+                if when_slow is WhenSlow.WAIT:
+                    slow.stream.resume()
+                    nursery.start_soon(slow.told)
+            await trio.testing.wait_all_tasks_blocked()
+            listeners.cancel_scope.cancel()
+        if when_slow is WhenSlow.WAIT:
+            check_order(heard)
+        counts = hub.statistics()
+        assert counts.published == len(reports) == 200
+        for name in attrs.fields_dict(BroadcastReport):
+            assert getattr(counts, name) == sum(getattr(each, name) for each in reports), name
+        assert {breaks.websocket, closes.websocket}.isdisjoint(hub.members())
+        given.remove(breaks)
+
+
+async def come_and_go(hub: Hub, websocket: WebSocket) -> None:
+    """Join twice and leave twice, many times."""
+    for _ in range(20):
+        for _ in range(2):
+            hub.join(websocket, "room")
+        hub.leave(websocket, "hall")
+        await trio.lowlevel.checkpoint()
+        for _ in range(2):
+            hub.leave(websocket)
+
+
+async def hear(seat: Seat, heard: list[Message]) -> None:
+    async for message in seat.client:
+        heard.append(message)
+
+
+def check_order(heard: list[Message]) -> None:
+    """Check that all of each publisher came, in its order."""
+    assert len(heard) == 200
+    for number in range(50):
+        its_own = [each for each in heard if str(each).startswith(f"{number} ")]
+        assert its_own == [f"{number} {turn}" for turn in range(4)]

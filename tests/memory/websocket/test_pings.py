@@ -149,7 +149,7 @@ async def test_an_unasked_pong() -> None:
 
 async def test_pings_by_the_thousand_from_a_peer_that_takes_nothing() -> None:
     """Row W10: a bounded lane, and the last one's pong; messages are not starved."""
-    limits = WebSocketLimits(max_pongs=8)
+    limits = WebSocketLimits(max_pongs=8, ping_interval=None)
     async with open_websocket_with_peer(limits=limits, lockstep=True) as (websocket, peer):
         gc.collect()
         tracemalloc.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import ssl
 import subprocess
@@ -137,3 +138,13 @@ async def test_interrupted() -> None:
                 process.send_signal(signal.SIGINT)
                 assert await process.wait() == 130
         await until(lambda: codes == [1001])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such shell")
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+async def test_without_input_or_output(closed: str) -> None:
+    """Row W27: those descriptors would be somebody else's; it is told in a line."""
+    command = f"{shlex.join(PROGRAM)} ws://127.0.0.1:9/ {closed}"
+    result = await trio.run_process(["sh", "-c", command], check=False, capture_stderr=True)
+    assert result.returncode == 1
+    assert result.stderr.count(b"\n") == 1

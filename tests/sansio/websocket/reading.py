@@ -22,6 +22,7 @@ class Log:
     """A listener that writes down what it is told."""
 
     calls: list[tuple[str, object]] = attrs.field(factory=list)
+    unfinished: bool = False
 
     def on_ping(self, payload: bytes) -> None:
         self.calls.append(("ping", payload))
