@@ -119,20 +119,22 @@ async def test_the_ledger_is_exact(tmp_path: Path, move_unsent: bool) -> None:
     """
     limits = RequestLimits(max_connections=4, connect_attempts=20)
     options: dict[str, Any] = {"limits": limits, "move_unsent": move_unsent}
+    kills = 2
     with trio.fail_after(TIMEOUT):
         async with (
             redis_on_a_port(tmp_path, *DURABLE) as (server, port),
             RedisClient("127.0.0.1", port, **options) as redis,
         ):
             counting = Counting(redis, server)
-            await counting.run(tasks=100, kills=2)
+            await counting.run(tasks=100, kills=kills)
             accounts = counting.accounts
             values = await redis.execute("MGET", *accounts)
             counts = redis.requests.statistics()
     for account, value in zip(accounts.values(), map(int, values), strict=True):
         assert account.answered <= value <= account.answered + account.in_doubt
-        # A task asks once at a time, so each kill brings it one doubt at the most.
-        assert account.in_doubt <= 2
+        # A task asks once at a time, but a dying process closes its sockets one after the other:
+        # who is in doubt about one connection may find the next one still open.
+        assert account.in_doubt <= kills * limits.max_connections
     assert sum(each.in_doubt for each in accounts.values()) == counts.in_doubt > 0
     assert sum(each.not_sent for each in accounts.values()) == counts.not_sent
     answered = sum(each.answered + each.refused for each in accounts.values())
