@@ -39,6 +39,7 @@ from ._errors import (
     RequestInDoubtError,
     RequestNotSentError,
     SendTooLargeError,
+    ServiceNotStartedError,
     SkippedMessageError,
     SlowConsumerError,
     SnowtrioError,
@@ -70,6 +71,7 @@ from ._server import (
     serve_tcp,
     serve_unix,
 )
+from ._service import ServiceReport, SignalReceiver, run_service
 from ._side import Side
 from ._subscriber import Gap, Subscriber, SubscriberLimits, SubscriberStatistics
 from ._supervisor import (
@@ -170,8 +172,11 @@ __all__ = [
     "Server",
     "ServerLimits",
     "ServerStatistics",
+    "ServiceNotStartedError",
+    "ServiceReport",
     "Session",
     "Side",
+    "SignalReceiver",
     "SkippedMessageError",
     "SlowConsumerError",
     "SnowtrioError",
@@ -192,6 +197,7 @@ __all__ = [
     "open_tcp_listeners",
     "open_unix_connection",
     "open_unix_listener",
+    "run_service",
     "serve_listeners",
     "serve_tcp",
     "serve_unix",
