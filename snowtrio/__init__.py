@@ -94,6 +94,7 @@ from ._transport import (
     open_tcp_listeners,
     open_unix_listener,
 )
+from ._wakeup import WakeUp, WakeUpPoster
 from .codecs import (
     DelimiterCodec,
     FixedSizeCodec,
@@ -189,6 +190,8 @@ __all__ = [
     "Transport",
     "TruncatedError",
     "UnixEndpoint",
+    "WakeUp",
+    "WakeUpPoster",
     "WhenCancelled",
     "WhenSlow",
     "broadcast",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -19,15 +18,14 @@ from ._report import ServiceReport
 
 logger = logging.getLogger("snowtrio.service")
 
-STOP_SIGNALS: tuple[signal.Signals, ...]
-RELOAD_SIGNALS: tuple[signal.Signals, ...]
+# Windows has others.
+STOP_NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")
+RELOAD_NAMES = ("SIGHUP",)
 
-if sys.platform == "win32":
-    STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
-    RELOAD_SIGNALS = ()
-else:
-    STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-    RELOAD_SIGNALS = (signal.SIGHUP,)
+
+def find_signals(names: Sequence[str]) -> list[signal.Signals]:
+    """Return those signals that there are here."""
+    return [each for each in signal.Signals if each.name in names]
 
 
 async def run_service(
@@ -36,7 +34,7 @@ async def run_service(
     reload: Callable[..., Awaitable[object]] | None = None,
     timeouts: DrainTimeouts | None = None,
     grace: float = 15.0,
-    stop_signals: Sequence[int] = STOP_SIGNALS,
+    stop_signals: Sequence[int] | None = None,
     task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> ServiceReport:
     """Run one or more servers until SIGINT or SIGTERM, then drain them all (row P8).
@@ -80,9 +78,10 @@ async def run_service(
     """
     if not serve:
         raise TypeError("a service needs a server to run")
-    kinds = [*stop_signals, *(RELOAD_SIGNALS if reload is not None else ())]
-    with SignalReceiver(*kinds) as signals:
-        service = Service(serve, signals, stop_signals, timeouts, grace)
+    stopping = find_signals(STOP_NAMES) if stop_signals is None else stop_signals
+    reloading = find_signals(RELOAD_NAMES) if reload is not None else []
+    with SignalReceiver(*stopping, *reloading) as signals:
+        service = Service(serve, signals, stopping, timeouts, grace)
         try:
             return await service.run(ready, reload, task_status)
         finally:
@@ -117,6 +116,7 @@ class Service:
         self._starting = trio.CancelScope()
         self._running = trio.CancelScope()
         self._helpers: trio.Nursery | None = None
+        self._started = False
         self._received: list[signal.Signals] = []
         self._wants_reload = trio.Event()
 
@@ -131,32 +131,42 @@ class Service:
             self._helpers.start_soon(self._obey)
             with self._running:
                 async with open_plain_nursery() as nursery:
-                    started = await self._start(nursery)
-                    if started:
-                        servers = [part.server for part in self._parts]
-                        task_status.started(servers[0] if len(servers) == 1 else tuple(servers))
-                        if reload is not None:
-                            self._helpers.start_soon(self._reload, reload, servers)
-                        if ready is not None:
-                            ready(*servers)
+                    await self._start(nursery)
+                    if self._started:
+                        self._tell(ready, reload, task_status)
             self._helpers.cancel_scope.cancel(reason="the service has ended")
-        return self._conclude(awaited=not started and task_status is not trio.TASK_STATUS_IGNORED)
+        report = self._conclude()
+        if not self._started and task_status is not trio.TASK_STATUS_IGNORED:
+            raise ServiceNotStartedError(f"{report.signals[0].name} came before the start")
+        return report
 
-    async def _start(self, nursery: trio.Nursery) -> bool:
+    async def _start(self, nursery: trio.Nursery) -> None:
         with self._starting:
             for part in self._parts:
                 await nursery.start(part.run)
-        return not self._starting.cancelled_caught
+            self._started = True
 
-    def _conclude(self, *, awaited: bool) -> ServiceReport:
-        cut = self._running.cancelled_caught
-        if cut:
-            logger.warning("the drain was cut short")
+    def _tell(
+        self,
+        ready: Callable[..., object] | None,
+        reload: Callable[..., Awaitable[object]] | None,
+        task_status: trio.TaskStatus[Any],
+    ) -> None:
+        servers = [part.server for part in self._parts]
+        if reload is not None:
+            assert self._helpers is not None
+            self._helpers.start_soon(self._reload, reload, servers)
+        task_status.started(servers[0] if len(servers) == 1 else tuple(servers))
+        if ready is not None:
+            ready(*servers)
+
+    def _conclude(self) -> ServiceReport:
         for part in self._parts:
             if part.failure is not None:
                 raise part.failure
-        if awaited:
-            raise ServiceNotStartedError(f"{self._received[0].name} came before the start")
+        cut = self._running.cancelled_caught
+        if cut:
+            logger.warning("the drain was cut short")
         drained = tuple(part.drained for part in self._parts)
         return ServiceReport(signals=tuple(self._received), cut=cut, drained=drained)
 
