@@ -20,6 +20,14 @@ from ._listeners import (
     StreamListener,
     as_listener,
 )
+from ._option_setting import (
+    apply_options,
+    check_options,
+    read_socket_options,
+    set_socket_options,
+)
+from ._option_table import Kind, Stage
+from ._options import KeepAlive, SocketOptions
 from ._socket import SocketTransport
 from ._stream import StreamTransport, as_transport
 
@@ -32,20 +40,28 @@ __all__ = [
     "BusyGuard",
     "Endpoint",
     "Interrupted",
+    "KeepAlive",
+    "Kind",
     "Listener",
     "SocketListener",
+    "SocketOptions",
     "SocketTransport",
+    "Stage",
     "StreamEndpoint",
     "StreamListener",
     "StreamTransport",
     "TCPEndpoint",
     "Transport",
     "UnixEndpoint",
+    "apply_options",
     "as_listener",
     "as_transport",
+    "check_options",
     "close_at_once",
     "merge_connect_errors",
     "open_tcp_listeners",
     "open_unix_listener",
+    "read_socket_options",
+    "set_socket_options",
     "timed_out",
 ]
