@@ -3,10 +3,13 @@
 ``_base`` is the small interface; ``_socket`` and ``_stream`` stand behind it, and ``_tls`` over any
 of them, with ``_plaintext`` and ``_ciphertext`` for its directions. ``_notifier`` watches sockets.
 ``_buffered`` puts a receive buffer and the reader helpers on top; ``_listeners`` and ``_connect``
-bring new ones, and ``_listen`` opens the listeners.
+bring new ones (``_happy_eyeballs`` those of TCP), and ``_listen`` opens the listeners.
+
+``_options`` is what users say about sockets, ``_option_table`` what that is to a kernel, and
+``_option_setting`` sets and reads; ``_lingering`` closes.
 """
 
-from ._base import Address, Interrupted, Transport
+from ._base import Address, Interrupted, PlainSocket, Transport
 from ._buffered import RECEIVE_SIZE, BufferedStream
 from ._closing import close_at_once
 from ._connect import Endpoint, StreamEndpoint, TCPEndpoint, UnixEndpoint
@@ -43,6 +46,7 @@ __all__ = [
     "KeepAlive",
     "Kind",
     "Listener",
+    "PlainSocket",
     "SocketListener",
     "SocketOptions",
     "SocketTransport",

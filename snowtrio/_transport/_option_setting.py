@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import sys
@@ -80,21 +81,33 @@ def apply_options(
 def plan_accepted(options: SocketOptions | None, listener: AnySocket) -> Sequence[Setting]:
     """Return what has to be set on every connection that a listener accepts.
 
-    Nothing where it inherits all.
+    Nothing where it inherits all, as it does with TCP on Linux, and the listener was opened here.
     """
     kind = find_kind(listener)
-    if kind is Kind.TCP_LISTENER:
-        if _INHERITED:
-            return ()
-        accepted = Kind.TCP_CONNECTION
-    else:
-        accepted = Kind.UNIX_CONNECTION
+    tcp = kind is Kind.TCP_LISTENER
+    accepted = Kind.TCP_CONNECTION if tcp else Kind.UNIX_CONNECTION
+    names = {row.name for row in ROWS if accepted in row.kinds and row.stage is Stage.OPEN}
+    plan = plan_settings(options, kind, ipv6=_is_ipv6(listener), lookup=look_up)
     return [
         each
-        for each in plan_settings(options, kind, ipv6=_is_ipv6(listener), lookup=look_up)
-        if each.stage is Stage.OPEN and each.name != "extra"
-        if any(row.name == each.name and accepted in row.kinds for row in ROWS)
+        for each in plan
+        if each.name in names
+        if not (tcp and _INHERITED and (each.said is not None or _has(listener, each)))
     ]
+
+
+def _has(sock: AnySocket, setting: Setting) -> bool:
+    return bool(sock.getsockopt(setting.level, setting.number) == setting.value)
+
+
+def settle_accepted(settings: Sequence[Setting], sock: socket.socket) -> None:
+    """Make settings on a connection that was accepted.
+
+    The listener took them, so what fails here is a peer's that has left already.
+    """
+    for each in settings:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(each.level, each.number, each.value)
 
 
 def make_settings(settings: Iterable[Setting], sock: AnySocket, *, quiet: bool) -> None:

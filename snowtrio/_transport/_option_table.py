@@ -67,8 +67,16 @@ class Form:
 # A struct linger: on or off, and whole seconds.
 _LINGER = struct.Struct("hh" if sys.platform == "win32" else "ii")
 
+LINGER_SIZE = _LINGER.size
+"""What ``SO_LINGER`` takes, in bytes."""
+RESET = _LINGER.pack(1, 0)
+"""What it is given so that a close resets."""
+NO_LINGER = _LINGER.pack(0, 0)
+"""What it is at first."""
 
-def _read_linger(data: bytes) -> int | None:
+
+def read_linger(data: bytes) -> int | None:
+    """Return the seconds of a ``SO_LINGER``, None for one that is off."""
     on, seconds = _LINGER.unpack(data)
     return int(seconds) if on else None
 
@@ -94,11 +102,8 @@ _MILLISECONDS = Form(
     lambda seconds: math.ceil(seconds * 1000), lambda value: value / 1000 if value else None
 )
 _DSCP = Form(lambda value: int(value) << 2, lambda value: value >> 2)  # Two bits below are of ECN.
-_LINGERING = Form(lambda seconds: _LINGER.pack(1, seconds), _read_linger, _LINGER.size)
+_LINGERING = Form(lambda seconds: _LINGER.pack(1, seconds), read_linger, LINGER_SIZE)
 _TEXT = Form(str.encode, _read_text, 16)
-
-NO_LINGER = _LINGER.pack(1, 0)
-"""What ``SO_LINGER`` is given so that a close resets."""
 
 
 @attrs.frozen
@@ -174,8 +179,9 @@ DEFAULTS = {
     Kind.TCP_LISTENER: SocketOptions(
         reuse_address=sys.platform != "win32", ipv6_only=True, no_delay=True
     ),
-    # Frames leave joined already: waiting for more only adds delay.
-    Kind.TCP_CONNECTION: SocketOptions(no_delay=True),
+    # Frames leave joined already: waiting for more only adds delay. The bound is Trio's, for the
+    # connections that it opens.
+    Kind.TCP_CONNECTION: SocketOptions(no_delay=True, unsent_low_water=16 * 1024),
 }
 """What holds where the user says nothing, and the system lets it be."""
 
