@@ -26,6 +26,7 @@ from ._listeners import (
 from ._option_setting import (
     apply_options,
     check_options,
+    check_tcp_options,
     read_socket_options,
     set_socket_options,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "as_listener",
     "as_transport",
     "check_options",
+    "check_tcp_options",
     "close_at_once",
     "merge_connect_errors",
     "open_tcp_listeners",

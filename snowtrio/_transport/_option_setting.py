@@ -56,6 +56,11 @@ def check_options(options: SocketOptions | None, kind: Kind) -> None:
         plan_settings(options, kind, ipv6=False, lookup=look_up)
 
 
+def check_tcp_options(options: SocketOptions | None) -> None:
+    """Check options for TCP connections; raises as `check_options`."""
+    check_options(options, Kind.TCP_CONNECTION)
+
+
 def apply_options(
     options: SocketOptions | None,
     sock: AnySocket,

@@ -99,9 +99,12 @@ _BOUND = Form(int, _read_bound)
 _FLAG = Form(int, bool)
 _OPPOSITE = Form(lambda on: int(not on), lambda value: not value)
 _MILLISECONDS = Form(
-    lambda seconds: math.ceil(seconds * 1000), lambda value: value / 1000 if value else None
+    lambda seconds: math.ceil(seconds * 1000),
+    lambda value: int(value) / 1000 if value else None,
 )
-_DSCP = Form(lambda value: int(value) << 2, lambda value: value >> 2)  # Two bits below are of ECN.
+_DSCP = Form(
+    lambda value: int(value) << 2, lambda value: int(value) >> 2
+)  # Two bits below are of ECN.
 _LINGERING = Form(lambda seconds: _LINGER.pack(1, seconds), read_linger, LINGER_SIZE)
 _TEXT = Form(str.encode, _read_text, 16)
 
