@@ -43,8 +43,10 @@ from ._errors import (
     SkippedMessageError,
     SlowConsumerError,
     SnowtrioError,
+    SocketOptionError,
     StalledError,
     TruncatedError,
+    UnsupportedOptionError,
 )
 from ._protocol import Protocol
 from ._replies import RequestHandler
@@ -86,13 +88,17 @@ from ._supervisor import (
 from ._transport import (
     BufferedStream,
     Endpoint,
+    KeepAlive,
     Listener,
+    SocketOptions,
     StreamEndpoint,
     TCPEndpoint,
     Transport,
     UnixEndpoint,
     open_tcp_listeners,
     open_unix_listener,
+    read_socket_options,
+    set_socket_options,
 )
 from ._wakeup import WakeUp, WakeUpPoster
 from .codecs import (
@@ -139,6 +145,7 @@ __all__ = [
     "InOrder",
     "IncompleteFrameError",
     "JSONLinesCodec",
+    "KeepAlive",
     "LatencyHistogram",
     "LengthPrefixCodec",
     "LineCodec",
@@ -181,6 +188,8 @@ __all__ = [
     "SkippedMessageError",
     "SlowConsumerError",
     "SnowtrioError",
+    "SocketOptionError",
+    "SocketOptions",
     "StalledError",
     "StreamEndpoint",
     "Subscriber",
@@ -190,6 +199,7 @@ __all__ = [
     "Transport",
     "TruncatedError",
     "UnixEndpoint",
+    "UnsupportedOptionError",
     "WakeUp",
     "WakeUpPoster",
     "WhenCancelled",
@@ -200,10 +210,12 @@ __all__ = [
     "open_tcp_listeners",
     "open_unix_connection",
     "open_unix_listener",
+    "read_socket_options",
     "run_service",
     "serve_listeners",
     "serve_tcp",
     "serve_unix",
+    "set_socket_options",
 ]
 
 # The private files are where things are written; this is where they are found. The codecs have been
