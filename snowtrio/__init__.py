@@ -46,6 +46,13 @@ from ._errors import (
     TruncatedError,
 )
 from ._protocol import Protocol
+from ._proxy_protocol import (
+    ProxyHeader,
+    ProxyInfo,
+    ProxyTLS,
+    encode_proxy_header,
+    parse_proxy_header,
+)
 from ._replies import RequestHandler
 from ._requests import (
     ById,
@@ -85,10 +92,12 @@ from ._transport import (
     BufferedStream,
     Endpoint,
     Listener,
+    ProxyingEndpoint,
     StreamEndpoint,
     TCPEndpoint,
     Transport,
     UnixEndpoint,
+    behind_proxy,
     open_tcp_listeners,
     open_unix_listener,
 )
@@ -151,6 +160,10 @@ __all__ = [
     "PoolLimits",
     "PoolStatistics",
     "Protocol",
+    "ProxyHeader",
+    "ProxyInfo",
+    "ProxyTLS",
+    "ProxyingEndpoint",
     "Pushes",
     "RawCodec",
     "ReceiveBuffer",
@@ -186,12 +199,15 @@ __all__ = [
     "UnixEndpoint",
     "WhenCancelled",
     "WhenSlow",
+    "behind_proxy",
     "broadcast",
+    "encode_proxy_header",
     "open_connection",
     "open_tcp_connection",
     "open_tcp_listeners",
     "open_unix_connection",
     "open_unix_listener",
+    "parse_proxy_header",
     "serve_listeners",
     "serve_tcp",
     "serve_unix",

@@ -3,11 +3,12 @@
 ``_base`` is the small interface; ``_socket`` and ``_stream`` stand behind it, and ``_tls`` over any
 of them, with ``_plaintext`` and ``_ciphertext`` for its directions. ``_notifier`` watches sockets.
 ``_buffered`` puts a receive buffer and the reader helpers on top; ``_listeners`` and ``_connect``
-bring new ones, and ``_listen`` opens the listeners.
+bring new ones, and ``_listen`` opens the listeners. ``_proxied`` and ``_proxying`` are the two ends
+of the PROXY protocol.
 """
 
 from ._base import Address, Interrupted, Transport
-from ._buffered import RECEIVE_SIZE, BufferedStream
+from ._buffered import RECEIVE_SIZE, BufferedStream, serve_tls
 from ._closing import close_at_once
 from ._connect import Endpoint, StreamEndpoint, TCPEndpoint, UnixEndpoint
 from ._connect_errors import merge_connect_errors, timed_out
@@ -20,6 +21,8 @@ from ._listeners import (
     StreamListener,
     as_listener,
 )
+from ._proxied import behind_proxy
+from ._proxying import ProxyingEndpoint
 from ._socket import SocketTransport
 from ._stream import StreamTransport, as_transport
 
@@ -33,6 +36,7 @@ __all__ = [
     "Endpoint",
     "Interrupted",
     "Listener",
+    "ProxyingEndpoint",
     "SocketListener",
     "SocketTransport",
     "StreamEndpoint",
@@ -43,9 +47,11 @@ __all__ = [
     "UnixEndpoint",
     "as_listener",
     "as_transport",
+    "behind_proxy",
     "close_at_once",
     "merge_connect_errors",
     "open_tcp_listeners",
     "open_unix_listener",
+    "serve_tls",
     "timed_out",
 ]

@@ -36,6 +36,8 @@ class Listener(ABC):
     """A source of transports."""
 
     address: Address | None = None
+    prefaced: bool = False
+    """Whether what it accepts may have a `Transport.preface`."""
 
     @abstractmethod
     async def accept_some(self, room: Callable[[], int]) -> list[Transport]:
