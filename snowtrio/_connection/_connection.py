@@ -11,6 +11,7 @@ from typing_extensions import TypeVar
 
 from .._codec import Codec
 from .._errors import ConnectionClosedError, LocalProtocolError
+from .._proxy_protocol import ProxyInfo
 from .._side import Side
 from .._transport import Address, PlainSocket
 from ._answering import Answering
@@ -101,6 +102,11 @@ class Connection(
         the connection. After the connection has ended, it is closed.
         """
         return self._life.transport.socket
+
+    @property
+    def proxy(self) -> ProxyInfo | None:
+        """The proxy that brought it, where the server's listener is `behind_proxy`; else None."""
+        return self._life.transport.proxy
 
     def peer_certificate(self) -> dict[str, object] | None:
         """Return the peer's certificate as `ssl.SSLSocket.getpeercert` does, None without one."""

@@ -31,6 +31,7 @@ from .._supervisor import (
     DrainTimeouts,
     IdleWatch,
     LogLimit,
+    NoPlaceError,
     Place,
     PoolStatistics,
     Refusal,
@@ -204,6 +205,10 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
         tls = TLS(self.ssl_context) if self.ssl_context is not None else None
         try:
             member = await self._supervisor.introduce(place, transport, tls)
+        except NoPlaceError as error:
+            place.release()
+            self._gate.turn_away(transport, error.refusal)
+            return
         except Exception as error:
             place.release()
             self._handshake_failed(error)

@@ -38,6 +38,8 @@ class Listener(ABC):
     """A source of transports."""
 
     address: Address | None = None
+    prefaced: bool = False
+    """Whether what it accepts may have a `Transport.preface`."""
 
     @property
     def socket(self) -> PlainSocket | None:

@@ -16,6 +16,7 @@ from typing import Any
 import trio
 
 from .._errors import StalledError
+from .._proxy_protocol import ProxyInfo
 from ._base import Address, Interrupted, PlainSocket, Transport
 from ._lingering import close_socket
 from ._notifier import Notifier, current_notifier
@@ -68,6 +69,12 @@ class SocketTransport(Transport):
         if self._local_address is None:
             self._local_address = _name(self._socket.getsockname)
         return self._local_address
+
+    def stand_for_client(self, proxy: ProxyInfo) -> None:
+        """Show the addresses that a proxy tells of its client."""
+        super().stand_for_client(proxy)
+        if proxy.header.destination is not None:
+            self._local_address = proxy.header.destination
 
     async def receive_some(self, max_bytes: int) -> bytes:
         """Wait for the socket first: it is the checkpoint, and an idle socket is the usual case."""

@@ -38,6 +38,7 @@ class TLSTransport(Transport):
         context: certificates and rules.
         server_side: whether we are the server of this TLS connection.
         server_hostname: the name that the peer's certificate must have; clients only.
+        received: ciphertext that was received already.
     """
 
     __slots__ = (
@@ -60,14 +61,18 @@ class TLSTransport(Transport):
         *,
         server_side: bool,
         server_hostname: str | None,
+        received: bytes = b"",
     ) -> None:
         super().__init__(below.peer_address)
+        self.proxy = below.proxy
         self.sends_nowait = below.sends_nowait
         self._below = below
         incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(incoming, self._outgoing, server_side, server_hostname)
         self._input = Plaintext(self._tls, incoming)
+        if received:
+            self._input.feed(received)
         self._function: Callable[[bool], None] | None = None
         self._unsent: Ciphertext | None = None
         self._turn: trio.Lock | None = None
