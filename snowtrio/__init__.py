@@ -89,6 +89,7 @@ from ._transport import (
     TCPEndpoint,
     Transport,
     UnixEndpoint,
+    listener_from_socket,
     open_tcp_listeners,
     open_unix_listener,
 )
@@ -187,6 +188,7 @@ __all__ = [
     "WhenCancelled",
     "WhenSlow",
     "broadcast",
+    "listener_from_socket",
     "open_connection",
     "open_tcp_connection",
     "open_tcp_listeners",
