@@ -39,6 +39,7 @@ from ._errors import (
     RequestInDoubtError,
     RequestNotSentError,
     SendTooLargeError,
+    ServiceNotStartedError,
     SkippedMessageError,
     SlowConsumerError,
     SnowtrioError,
@@ -70,6 +71,7 @@ from ._server import (
     serve_tcp,
     serve_unix,
 )
+from ._service import ServiceReport, SignalReceiver, run_service
 from ._side import Side
 from ._subscriber import Gap, Subscriber, SubscriberLimits, SubscriberStatistics
 from ._supervisor import (
@@ -93,6 +95,7 @@ from ._transport import (
     open_tcp_listeners,
     open_unix_listener,
 )
+from ._wakeup import WakeUp, WakeUpPoster
 from .codecs import (
     DelimiterCodec,
     FixedSizeCodec,
@@ -171,8 +174,11 @@ __all__ = [
     "Server",
     "ServerLimits",
     "ServerStatistics",
+    "ServiceNotStartedError",
+    "ServiceReport",
     "Session",
     "Side",
+    "SignalReceiver",
     "SkippedMessageError",
     "SlowConsumerError",
     "SnowtrioError",
@@ -185,6 +191,8 @@ __all__ = [
     "Transport",
     "TruncatedError",
     "UnixEndpoint",
+    "WakeUp",
+    "WakeUpPoster",
     "WhenCancelled",
     "WhenSlow",
     "broadcast",
@@ -194,6 +202,7 @@ __all__ = [
     "open_tcp_listeners",
     "open_unix_connection",
     "open_unix_listener",
+    "run_service",
     "serve_listeners",
     "serve_tcp",
     "serve_unix",
