@@ -23,6 +23,7 @@ from ._listeners import (
     SocketListener,
     StreamListener,
     as_listener,
+    listener_from_socket,
 )
 from ._option_setting import (
     apply_options,
@@ -69,6 +70,7 @@ __all__ = [
     "check_options",
     "check_tcp_options",
     "close_at_once",
+    "listener_from_socket",
     "merge_connect_errors",
     "open_tcp_listeners",
     "open_unix_listener",
