@@ -315,6 +315,26 @@ async def test_signals_that_come_together_with_the_end_do_nothing_more() -> None
     assert report.status == 0
 
 
+async def test_signals_after_the_end_do_nothing_more() -> None:
+    """Row P8: one comes when no task looks at them, and the handlers are not restored yet."""
+    fake = Fake()
+    reloading = trio.Event()
+
+    async def reload(server: object) -> None:
+        reloading.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            signal.raise_signal(INT)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(run_service, reload=reload), fake.serve)
+        signal.raise_signal(HUP)
+        await reloading.wait()
+        signal.raise_signal(TERM)
+    assert fake.events[-1] == "fake ended"
+
+
 async def test_a_drain_that_fails_ends_it() -> None:
     """Row P8: with its error, if the server goes on."""
     fake = Fake(drain_error=ZeroDivisionError())

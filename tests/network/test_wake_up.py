@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -259,6 +260,18 @@ def test_a_post_in_flight_writes_to_no_other_file() -> None:
             each.setblocking(False)
             with pytest.raises(BlockingIOError):
                 each.recv(1)
+
+
+def test_without_descriptors_it_fails_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row P9: with the system's error."""
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(os, "eventfd", fail, raising=False)
+    monkeypatch.setattr(socket, "socketpair", fail)
+    with pytest.raises(OSError, match="too many"):
+        WakeUp()
 
 
 def test_it_needs_no_run_and_outlives_several() -> None:
