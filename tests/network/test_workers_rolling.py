@@ -36,13 +36,13 @@ async def roll(example: RunningExample, times: int = 1) -> None:
 
 
 async def exchange_again_and_again(example: RunningExample, counts: list[int]) -> None:
-    """Connect, ask, and leave: each time all has to be answered."""
+    """Connect, ask for one thing after the other, and leave: all has to be answered."""
     while True:
         peer = Peer(await example.connect())
         async with peer.stream:
-            await peer.send(LINES)
-            await peer.send_eof()
-            assert await peer.rest() == LINES
+            for number in range(200):
+                await peer.send(b"%d\n" % number)
+                assert await peer.line() == str(number)
         counts[0] += 1
 
 

@@ -104,11 +104,15 @@ class Admin:
             case "statistics":
                 return to_plain(self.workers.statistics()) if self.workers else None
             case "descriptors":
-                return len(os.listdir("/proc/self/fd"))
+                return count_descriptors()
             case "roll":
                 assert self.workers is not None
                 return await self.workers.reload()
         raise ValueError(question)
+
+
+def count_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def open_own_listener(number: int) -> list[Listener]:
