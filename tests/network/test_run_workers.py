@@ -192,7 +192,8 @@ async def test_a_target_that_cannot_be_imported_is_refused() -> None:
 
 async def test_what_is_no_coroutine_function_is_refused(targets: Any) -> None:
     """W33: a lambda is none."""
-    for target in (targets.no_coroutine, lambda worker: None, "work"):
+    wrong: list[Any] = [targets.no_coroutine, lambda worker: None, "work"]
+    for target in wrong:
         with pytest.raises(TypeError, match="is a coroutine function, not"):
             await run_workers(target)
 

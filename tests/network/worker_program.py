@@ -141,7 +141,8 @@ async def main(arguments: argparse.Namespace) -> int:
         options = partial(
             run_workers, listeners=listeners, workers=arguments.workers, limits=arguments.limits
         )
-        await options(TARGETS[arguments.target], task_status=Noted(admin, task_status))
+        noted: Any = Noted(admin, task_status)
+        await options(TARGETS[arguments.target], task_status=noted)
 
     async with trio.open_nursery() as nursery:
         server = await nursery.start(serve_tcp, admin.handle, LineCodec(), 0)
