@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import attrs
@@ -102,11 +102,11 @@ class WorkersDrainReport:
 
 def to_plain(value: Any) -> Any:
     """Return what JSON has a form for: counts stay, what has a name is told by it."""
-    kind: type[Any] = type(value)
-    if attrs.has(kind):
-        return {each.name: to_plain(getattr(value, each.name)) for each in attrs.fields(kind)}
+    if attrs.has(value.__class__):
+        return {name: to_plain(each) for name, each in attrs.asdict(value, recurse=False).items()}
     if isinstance(value, Mapping):
-        items: ItemsView[Any, Any] = value.items()
+        # One type checker knows what it is, the other has to be told.
+        items = cast("Mapping[Any, Any]", value).items()  # type: ignore[redundant-cast]
         return {str(to_plain(key)): to_plain(each) for key, each in items}
     if isinstance(value, list | tuple):
         return [to_plain(each) for each in cast("Sequence[Any]", value)]

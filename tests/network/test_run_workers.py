@@ -1,0 +1,219 @@
+"""Workers whose parent is this process: what `run_workers` takes, reports and leaves behind."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from snowtrio import DrainTimeouts, open_tcp_listeners, open_unix_listener
+from snowtrio.testing import MemoryListener
+from snowtrio.workers import (
+    Worker,
+    WorkerLimits,
+    Workers,
+    WorkerStartError,
+    WorkerState,
+    run_workers,
+)
+
+from .peers import Peer
+from .tcp import until
+from .workers import is_running
+
+HERE = str(Path(__file__).parent)
+QUICK = WorkerLimits(
+    report_interval=0.05,
+    kill_timeout=1.0,
+    first_delay=0.01,
+    drain=DrainTimeouts(goodbye=1, wait=2),
+    roll=DrainTimeouts(settle=0.1, goodbye=1, wait=2),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tracker() -> None:
+    """Start the process that `multiprocessing` keeps to the end; it costs a descriptor."""
+    resource_tracker.ensure_running()
+
+
+@pytest.fixture
+def targets(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The targets, by a name under which the workers find them too."""
+    monkeypatch.syspath_prepend(HERE)
+    # The workers would import all of pytest, as it is what runs here.
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    return importlib.import_module("worker_targets")
+
+
+@asynccontextmanager
+async def running(*target: Any, **options: Any) -> AsyncGenerator[Workers, None]:
+    """Run workers for the time of a block, and drain them; nothing may be left."""
+    pids: set[int] = set()
+    async with trio.open_nursery() as nursery:
+        workers: Workers = await nursery.start(
+            partial(run_workers, limits=QUICK, **options), *target
+        )
+        yield workers
+        pids = {each.pid for each in workers.statistics().workers}
+        report = await workers.drain()
+        assert report.clean
+        assert await workers.drain(DrainTimeouts(wait=0)) is report
+    assert not any(map(is_running, pids))
+    with pytest.raises(RuntimeError, match="ending"):
+        await workers.reload()
+
+
+async def ask(workers: Workers, line: str) -> str:
+    async with await trio.open_tcp_stream("127.0.0.1", workers.port) as stream:
+        peer = Peer(stream)
+        await peer.send(line.encode() + b"\n")
+        return await peer.line()
+
+
+async def test_they_serve_are_rolled_and_come_back(
+    targets: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W33: and what the parent says of them."""
+    caplog.set_level(logging.INFO, "snowtrio.workers")
+    listeners = await open_tcp_listeners(0)
+    async with running(targets.work, "hello", listeners=listeners, workers=1) as workers:
+        assert workers.addresses == [("127.0.0.1", workers.port)]
+        assert await ask(workers, "hello") == "HELLO"
+        await until(lambda: workers.statistics().workers[0].messages_sent == 1)
+        (first,) = workers.statistics().workers
+        assert (first.number, first.state, first.opened) == (0, WorkerState.READY, 1)
+        assert first.servers[0]["pool"]["messages_received"] == 1
+        assert await workers.reload() is True
+        (second,) = workers.statistics().workers
+        assert second.pid != first.pid
+        assert await ask(workers, "again") == "AGAIN"
+        os.kill(second.pid, signal.SIGKILL)
+        await until(lambda: workers.statistics().restarts == 1)
+        await until(lambda: [e.state for e in workers.statistics().workers] == [WorkerState.READY])
+        assert await ask(workers, "and again") == "AND AGAIN"
+        assert workers.statistics().rolls == 1
+    assert f"worker 0 ({second.pid}) was killed by SIGKILL" in caplog.messages
+    with pytest.raises(OSError, match="failed"):
+        await ask(workers, "nobody")
+
+
+async def test_a_unix_socket_is_there_until_the_end(targets: Any, tmp_path: Path) -> None:
+    """W33, S26: it is the parent's to remove."""
+    path = tmp_path / "socket"
+    listeners = [await open_unix_listener(path)]
+    async with running(targets.work, listeners=listeners, workers=1) as workers:
+        with pytest.raises(LookupError):
+            _ = workers.port
+        async with await trio.open_unix_socket(path) as stream:
+            await stream.send_all(b"hello\n")
+            assert await stream.receive_some() == b"HELLO\n"
+        assert await workers.reload()
+        assert path.exists()
+    assert not path.exists()
+
+
+async def test_one_that_returns_unasked_is_replaced(targets: Any) -> None:
+    """W33: with exit status 0, too."""
+    async with running(targets.forget, workers=1) as workers:
+        await until(lambda: workers.statistics().restarts >= 1)
+        assert workers.statistics().failed_starts == 0
+
+
+async def test_cancelled_it_leaves_no_process(targets: Any) -> None:
+    """W33: connections are cut, and it does not wait for the drain."""
+    async with trio.open_nursery() as nursery:
+        listeners = await open_tcp_listeners(0)
+        run = partial(run_workers, listeners=listeners, workers=1)
+        workers: Workers = await nursery.start(run, targets.work)
+        (worker,) = workers.statistics().workers
+        stream = await trio.open_tcp_stream("127.0.0.1", workers.port)
+        nursery.cancel_scope.cancel()
+    assert not is_running(worker.pid)
+    await trio.aclose_forcefully(stream)
+    with pytest.raises(RuntimeError, match="before they had drained"):
+        await workers.drain()
+
+
+async def test_those_that_never_start_are_told(
+    targets: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W33: with how many have been tried."""
+    limits = WorkerLimits(first_delay=0.001, max_failed_starts=2)
+    with pytest.raises(WorkerStartError, match=r"^2 in a row of the workers 0 ended before"):
+        await run_workers(targets.fail, workers=1, limits=limits)
+    assert [m.partition(") ")[2] for m in caplog.messages if "status" in m] == [
+        "has ended with exit status 4"
+    ] * 2
+
+
+async def test_one_that_takes_too_long_to_start_is_killed(targets: Any) -> None:
+    """W33."""
+    limits = WorkerLimits(start_timeout=0.01, max_failed_starts=1)
+    with pytest.raises(WorkerStartError):
+        await run_workers(targets.work, workers=1, limits=limits)
+
+
+# What it refuses, before anything is started
+
+
+def nested() -> Any:
+    async def work(worker: Worker) -> None:
+        raise AssertionError("nobody can import this")
+
+    return work
+
+
+async def test_a_target_that_cannot_be_imported_is_refused() -> None:
+    """W33: the listeners are closed."""
+    (listener,) = await open_tcp_listeners(0)
+    assert listener.address is not None
+    with pytest.raises(TypeError, match=r"cannot import .* top level"):
+        await run_workers(nested(), listeners=[listener])
+    host, port = listener.address[0], listener.address[1]
+    assert isinstance(port, int)
+    for again in await open_tcp_listeners(port, host=str(host)):
+        await again.aclose()
+    with pytest.raises(TypeError, match="cannot import"):
+        await run_workers(partial(nested()))
+
+
+async def test_what_is_no_coroutine_function_is_refused(targets: Any) -> None:
+    """W33: a lambda is none."""
+    wrong: list[Any] = [targets.no_coroutine, lambda worker: None, "work"]
+    for target in wrong:
+        with pytest.raises(TypeError, match="is a coroutine function, not"):
+            await run_workers(target)
+
+
+async def test_arguments_that_cannot_be_pickled_are_refused(targets: Any) -> None:
+    """W33."""
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        await run_workers(targets.work, lambda: None)
+
+
+async def test_listeners_without_a_socket_are_refused(targets: Any) -> None:
+    """W33: they are closed too."""
+    listener = MemoryListener()
+    with pytest.raises(TypeError, match="TCP or Unix sockets"):
+        await run_workers(targets.work, listeners=[listener])
+    with pytest.raises(ConnectionRefusedError):
+        await listener.connect()
+
+
+async def test_no_workers_are_refused(targets: Any) -> None:
+    """W33."""
+    with pytest.raises(ValueError, match="at least"):
+        await run_workers(targets.work, workers=0)

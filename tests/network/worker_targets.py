@@ -1,0 +1,34 @@
+"""What workers run whose parent is the process of the tests."""
+
+from __future__ import annotations
+
+import sys
+
+import trio
+
+from snowtrio import Connection, LineCodec, serve_listeners
+from snowtrio.workers import Worker
+
+
+def answer(connection: Connection[bytes], line: bytes) -> bytes:
+    return line.upper()
+
+
+async def work(worker: Worker, greeting: str = "") -> None:
+    """Answer lines in capitals."""
+    await worker.serve(serve_listeners, answer, LineCodec(), worker.listeners)
+
+
+async def fail(worker: Worker) -> None:
+    """End before anything is served."""
+    sys.exit(4)
+
+
+async def forget(worker: Worker) -> None:
+    """Serve once, and end unasked."""
+    with trio.move_on_after(0.05):
+        await work(worker)
+
+
+def no_coroutine(worker: Worker) -> None:
+    """Be no target."""
