@@ -6,6 +6,9 @@ r"""A small JSON service over HTTP, with TLS where a certificate is given.
     curl -N http://127.0.0.1:8000/time
     python -m websockets ws://127.0.0.1:8000/ws
 
+    python examples/http_json_server.py --port 8000 --workers 2
+    kill -HUP %1                                  # replaces the workers, and refuses nothing
+
     python examples/http_json_server.py --port 8443 --tls-cert cert.pem --tls-key key.pem
     curl --cacert ca.pem https://localhost:8443/stats
 
@@ -27,17 +30,25 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
 import trio
 
-from snowtrio.http import HTTPError, HTTPLimits, Request, Response, serve_http, serve_http_unix
+from snowtrio import Listener, open_tcp_listeners, open_unix_listener, run_service
+from snowtrio.http import (
+    HTTPError,
+    HTTPLimits,
+    HTTPServer,
+    Request,
+    Response,
+    serve_http_listeners,
+)
 from snowtrio.websocket import accept_websocket
+from snowtrio.workers import Worker, Workers, run_workers
 
 
 async def answer(request: Request) -> Response | None:
@@ -107,36 +118,52 @@ def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext
     return context
 
 
-def make_serve(arguments: argparse.Namespace) -> Callable[..., Awaitable[None]]:
-    """Return what serves as the arguments say, ready for ``nursery.start``."""
-    ssl_context = make_ssl_context(arguments.tls_cert, arguments.tls_key)
-    limits = HTTPLimits(
-        max_connections=arguments.max_connections, max_body_size=arguments.max_body_size
-    )
+async def open_listeners(arguments: argparse.Namespace) -> Sequence[Listener]:
+    """Listen where the arguments say."""
     if arguments.unix:
-        return partial(
-            serve_http_unix, answer, arguments.unix, ssl_context=ssl_context, limits=limits
-        )
+        return [await open_unix_listener(arguments.unix)]
+    return await open_tcp_listeners(arguments.port, host=arguments.host)
+
+
+def make_serve(
+    arguments: argparse.Namespace, listeners: Sequence[Listener]
+) -> Callable[..., Awaitable[None]]:
+    """Return what serves as the arguments say, ready for ``nursery.start``."""
     return partial(
-        serve_http,
+        serve_http_listeners,
         answer,
-        arguments.port,
-        host=arguments.host,
-        ssl_context=ssl_context,
-        limits=limits,
+        listeners,
+        ssl_context=make_ssl_context(arguments.tls_cert, arguments.tls_key),
+        limits=HTTPLimits(
+            max_connections=arguments.max_connections, max_body_size=arguments.max_body_size
+        ),
+        # A worker that is full leaves clients to the others; a single server tells them.
+        when_full="wait" if arguments.workers else None,
     )
 
 
-async def main(arguments: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
-    serve = make_serve(arguments)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(serve)
-            where = arguments.unix or f"{arguments.host}:{server.port}"
-            print(f"listening on {where}", flush=True)
-            await anext(signals)
-            await server.drain()
+async def work(worker: Worker, arguments: argparse.Namespace) -> None:
+    """Serve in one of several processes."""
+    set_up_logging(arguments.access_log)
+    await worker.serve(make_serve(arguments, worker.listeners))
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+
+    def ready(server: HTTPServer | Workers) -> None:
+        where = arguments.unix or f"{arguments.host}:{server.port}"
+        print(f"listening on {where}", flush=True)
+
+    listeners = await open_listeners(arguments)
+    if arguments.workers:
+        serve = partial(
+            run_workers, work, arguments, listeners=listeners, workers=arguments.workers
+        )
+        report = await run_service(serve, ready=ready, reload=Workers.reload)
+    else:
+        report = await run_service(make_serve(arguments, listeners), ready=ready)
+    return report.status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -148,10 +175,13 @@ def parse_arguments() -> argparse.Namespace:
         "--tls-cert", metavar="FILE", help="speak HTTPS with this certificate chain"
     )
     parser.add_argument("--tls-key", metavar="FILE", help="its key, if not in the same file")
-    parser.add_argument("--max-connections", type=int, default=128, help="connections at a time")
+    parser.add_argument(
+        "--max-connections", type=int, default=128, help="connections at a time, in each process"
+    )
     parser.add_argument(
         "--max-body-size", type=int, default=2**20, help="bytes of a request's body"
     )
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0 serves in this one")
     parser.add_argument("--access-log", action="store_true", help="tell of each request")
     return parser.parse_args()
 
@@ -165,9 +195,7 @@ def set_up_logging(access_log: bool) -> None:
 if __name__ == "__main__":
     given = parse_arguments()
     set_up_logging(given.access_log)
-    status: int | str = 0
     try:
-        trio.run(main, given)
-    except* OSError as errors:  # The port is in use, say.
-        status = f"http_json_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, given))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"http_json_server: {error}")

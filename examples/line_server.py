@@ -3,6 +3,9 @@ r"""Echo lines, over TCP, TLS or a Unix socket.
     python examples/line_server.py --port 7000
     printf 'hello\n' | nc -N 127.0.0.1 7000
 
+    python examples/line_server.py --port 7000 --workers 2
+    kill -HUP %1                                  # replaces the workers, and loses no line
+
     python examples/line_server.py --port 7000 --tls-cert cert.pem --tls-key key.pem
     openssl s_client -quiet -connect 127.0.0.1:7000
 
@@ -18,24 +21,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import logging
-import signal
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import trio
 
 from snowtrio import (
     Connection,
     LineCodec,
+    Listener,
     RemoteProtocolError,
+    Server,
     ServerLimits,
     SnowtrioError,
-    serve_tcp,
-    serve_unix,
+    open_tcp_listeners,
+    open_unix_listener,
+    run_service,
+    serve_listeners,
 )
+from snowtrio.workers import Worker, Workers, run_workers
 
 
 async def echo(connection: Connection[bytes]) -> None:
@@ -59,37 +66,54 @@ def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext
     return context
 
 
-def make_serve(arguments: argparse.Namespace) -> Callable[..., Awaitable[None]]:
-    """Return what serves as the arguments say, ready for ``nursery.start``."""
-    codec = LineCodec("lf", max_message_size=64 * 1024)
-    ssl_context = make_ssl_context(arguments.tls_cert, arguments.tls_key)
-    limits = ServerLimits(
-        max_connections=arguments.max_connections, handshake_timeout=arguments.handshake_timeout
-    )
+async def open_listeners(arguments: argparse.Namespace) -> Sequence[Listener]:
+    """Listen where the arguments say."""
     if arguments.unix:
-        return functools.partial(
-            serve_unix, echo, codec, arguments.unix, ssl_context=ssl_context, limits=limits
-        )
-    return functools.partial(
-        serve_tcp,
+        return [await open_unix_listener(arguments.unix)]
+    return await open_tcp_listeners(arguments.port, host=arguments.host)
+
+
+def make_serve(
+    arguments: argparse.Namespace, listeners: Sequence[Listener]
+) -> Callable[..., Awaitable[None]]:
+    """Return what serves as the arguments say, ready for ``nursery.start``."""
+    return partial(
+        serve_listeners,
         echo,
-        codec,
-        arguments.port,
-        host=arguments.host,
-        ssl_context=ssl_context,
-        limits=limits,
+        LineCodec("lf", max_message_size=64 * 1024),
+        listeners,
+        ssl_context=make_ssl_context(arguments.tls_cert, arguments.tls_key),
+        limits=ServerLimits(
+            max_connections=arguments.max_connections,
+            handshake_timeout=arguments.handshake_timeout,
+        ),
+        # A worker that is full leaves peers to the others.
+        when_full="wait" if arguments.workers else "close",
     )
 
 
-async def main(arguments: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(make_serve(arguments))
-            where = arguments.unix or f"{arguments.host}:{server.port}"
-            print(f"listening on {where}", flush=True)
-            await anext(signals)
-            await server.drain()
+async def work(worker: Worker, arguments: argparse.Namespace) -> None:
+    """Serve in one of several processes."""
+    set_up_logging()
+    await worker.serve(make_serve(arguments, worker.listeners))
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+
+    def ready(server: Server[bytes] | Workers) -> None:
+        where = arguments.unix or f"{arguments.host}:{server.port}"
+        print(f"listening on {where}", flush=True)
+
+    listeners = await open_listeners(arguments)
+    if arguments.workers:
+        serve = partial(
+            run_workers, work, arguments, listeners=listeners, workers=arguments.workers
+        )
+        report = await run_service(serve, ready=ready, reload=Workers.reload)
+    else:
+        report = await run_service(make_serve(arguments, listeners), ready=ready)
+    return report.status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -97,20 +121,25 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7000, help="port to listen on; 0 chooses one")
     parser.add_argument("--unix", metavar="PATH", help="listen on a Unix socket instead")
-    parser.add_argument("--max-connections", type=int, default=128, help="connections at a time")
+    parser.add_argument(
+        "--max-connections", type=int, default=128, help="connections at a time, in each process"
+    )
     parser.add_argument(
         "--handshake-timeout", type=float, default=10.0, help="seconds that TLS may take to agree"
     )
     parser.add_argument("--tls-cert", metavar="FILE", help="speak TLS with this certificate chain")
     parser.add_argument("--tls-key", metavar="FILE", help="its key, if not in the same file")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0 serves in this one")
     return parser.parse_args()
 
 
-if __name__ == "__main__":
+def set_up_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-    status: int | str = 0
+
+
+if __name__ == "__main__":
+    set_up_logging()
     try:
-        trio.run(main, parse_arguments())
-    except* OSError as errors:  # The port is in use, say.
-        status = f"line_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, parse_arguments()))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"line_server: {error}")

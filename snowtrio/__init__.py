@@ -39,6 +39,7 @@ from ._errors import (
     RequestInDoubtError,
     RequestNotSentError,
     SendTooLargeError,
+    ServiceNotStartedError,
     SkippedMessageError,
     SlowConsumerError,
     SnowtrioError,
@@ -77,6 +78,7 @@ from ._server import (
     serve_tcp,
     serve_unix,
 )
+from ._service import ServiceReport, SignalReceiver, run_service
 from ._side import Side
 from ._subscriber import Gap, Subscriber, SubscriberLimits, SubscriberStatistics
 from ._supervisor import (
@@ -98,9 +100,11 @@ from ._transport import (
     Transport,
     UnixEndpoint,
     behind_proxy,
+    listener_from_socket,
     open_tcp_listeners,
     open_unix_listener,
 )
+from ._wakeup import WakeUp, WakeUpPoster
 from .codecs import (
     DelimiterCodec,
     FixedSizeCodec,
@@ -183,8 +187,11 @@ __all__ = [
     "Server",
     "ServerLimits",
     "ServerStatistics",
+    "ServiceNotStartedError",
+    "ServiceReport",
     "Session",
     "Side",
+    "SignalReceiver",
     "SkippedMessageError",
     "SlowConsumerError",
     "SnowtrioError",
@@ -197,17 +204,21 @@ __all__ = [
     "Transport",
     "TruncatedError",
     "UnixEndpoint",
+    "WakeUp",
+    "WakeUpPoster",
     "WhenCancelled",
     "WhenSlow",
     "behind_proxy",
     "broadcast",
     "encode_proxy_header",
+    "listener_from_socket",
     "open_connection",
     "open_tcp_connection",
     "open_tcp_listeners",
     "open_unix_connection",
     "open_unix_listener",
     "parse_proxy_header",
+    "run_service",
     "serve_listeners",
     "serve_tcp",
     "serve_unix",

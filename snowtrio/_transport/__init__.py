@@ -20,6 +20,7 @@ from ._listeners import (
     SocketListener,
     StreamListener,
     as_listener,
+    listener_from_socket,
 )
 from ._proxied import behind_proxy
 from ._proxying import ProxyingEndpoint
@@ -49,6 +50,7 @@ __all__ = [
     "as_transport",
     "behind_proxy",
     "close_at_once",
+    "listener_from_socket",
     "merge_connect_errors",
     "open_tcp_listeners",
     "open_unix_listener",

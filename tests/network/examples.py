@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -161,9 +161,24 @@ async def running_example(name: str, *arguments: str) -> AsyncIterator[RunningEx
         name: its file in ``examples/``, without the suffix.
         arguments: its command line; ``--port 0`` is put before them.
     """
+    async with running_program(name, command_of(name, *arguments)) as example:
+        yield example
+
+
+@contextlib.asynccontextmanager
+async def running_program(
+    name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> AsyncIterator[RunningExample]:
+    """Run a program that behaves as the examples do.
+
+    Parameters:
+        name: for its errors.
+        command: what starts it.
+        environment: its environment variables; ours by default.
+    """
     with tempfile.TemporaryFile() as errors:
         process = await trio.lowlevel.open_process(
-            command_of(name, *arguments), stdout=subprocess.PIPE, stderr=errors
+            command, stdout=subprocess.PIPE, stderr=errors, env=environment
         )
         assert process.stdout is not None
         async with process.stdout:
