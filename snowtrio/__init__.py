@@ -81,6 +81,7 @@ from ._supervisor import (
     PoolStatistics,
     Refusal,
 )
+from ._threads import ThreadedFunction, Threads, ThreadsStatistics
 from ._transport import (
     BufferedStream,
     Endpoint,
@@ -181,6 +182,9 @@ __all__ = [
     "SubscriberLimits",
     "SubscriberStatistics",
     "TCPEndpoint",
+    "ThreadedFunction",
+    "Threads",
+    "ThreadsStatistics",
     "Transport",
     "TruncatedError",
     "UnixEndpoint",
