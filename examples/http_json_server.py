@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,7 +35,16 @@ from functools import partial
 
 import trio
 
-from snowtrio.http import HTTPError, HTTPLimits, Request, Response, serve_http, serve_http_unix
+from snowtrio import run_service
+from snowtrio.http import (
+    HTTPError,
+    HTTPLimits,
+    HTTPServer,
+    Request,
+    Response,
+    serve_http,
+    serve_http_unix,
+)
 from snowtrio.websocket import accept_websocket
 
 
@@ -127,16 +135,15 @@ def make_serve(arguments: argparse.Namespace) -> Callable[..., Awaitable[None]]:
     )
 
 
-async def main(arguments: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
-    serve = make_serve(arguments)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(serve)
-            where = arguments.unix or f"{arguments.host}:{server.port}"
-            print(f"listening on {where}", flush=True)
-            await anext(signals)
-            await server.drain()
+async def main(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+
+    def ready(server: HTTPServer) -> None:
+        where = arguments.unix or f"{arguments.host}:{server.port}"
+        print(f"listening on {where}", flush=True)
+
+    report = await run_service(make_serve(arguments), ready=ready)
+    return report.status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -165,9 +172,7 @@ def set_up_logging(access_log: bool) -> None:
 if __name__ == "__main__":
     given = parse_arguments()
     set_up_logging(given.access_log)
-    status: int | str = 0
     try:
-        trio.run(main, given)
-    except* OSError as errors:  # The port is in use, say.
-        status = f"http_json_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, given))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"http_json_server: {error}")

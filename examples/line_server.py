@@ -20,7 +20,6 @@ import argparse
 import contextlib
 import functools
 import logging
-import signal
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
@@ -31,8 +30,10 @@ from snowtrio import (
     Connection,
     LineCodec,
     RemoteProtocolError,
+    Server,
     ServerLimits,
     SnowtrioError,
+    run_service,
     serve_tcp,
     serve_unix,
 )
@@ -81,15 +82,15 @@ def make_serve(arguments: argparse.Namespace) -> Callable[..., Awaitable[None]]:
     )
 
 
-async def main(arguments: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(make_serve(arguments))
-            where = arguments.unix or f"{arguments.host}:{server.port}"
-            print(f"listening on {where}", flush=True)
-            await anext(signals)
-            await server.drain()
+async def main(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+
+    def ready(server: Server[bytes]) -> None:
+        where = arguments.unix or f"{arguments.host}:{server.port}"
+        print(f"listening on {where}", flush=True)
+
+    report = await run_service(make_serve(arguments), ready=ready)
+    return report.status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -108,9 +109,7 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-    status: int | str = 0
     try:
-        trio.run(main, parse_arguments())
-    except* OSError as errors:  # The port is in use, say.
-        status = f"line_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, parse_arguments()))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"line_server: {error}")

@@ -39,6 +39,7 @@ from ._errors import (
     RequestInDoubtError,
     RequestNotSentError,
     SendTooLargeError,
+    ServiceNotStartedError,
     SkippedMessageError,
     SlowConsumerError,
     SnowtrioError,
@@ -70,6 +71,7 @@ from ._server import (
     serve_tcp,
     serve_unix,
 )
+from ._service import ServiceReport, SignalReceiver, run_service
 from ._side import Side
 from ._subscriber import Gap, Subscriber, SubscriberLimits, SubscriberStatistics
 from ._supervisor import (
@@ -90,9 +92,11 @@ from ._transport import (
     TCPEndpoint,
     Transport,
     UnixEndpoint,
+    listener_from_socket,
     open_tcp_listeners,
     open_unix_listener,
 )
+from ._wakeup import WakeUp, WakeUpPoster
 from .codecs import (
     DelimiterCodec,
     FixedSizeCodec,
@@ -171,8 +175,11 @@ __all__ = [
     "Server",
     "ServerLimits",
     "ServerStatistics",
+    "ServiceNotStartedError",
+    "ServiceReport",
     "Session",
     "Side",
+    "SignalReceiver",
     "SkippedMessageError",
     "SlowConsumerError",
     "SnowtrioError",
@@ -188,14 +195,18 @@ __all__ = [
     "Transport",
     "TruncatedError",
     "UnixEndpoint",
+    "WakeUp",
+    "WakeUpPoster",
     "WhenCancelled",
     "WhenSlow",
     "broadcast",
+    "listener_from_socket",
     "open_connection",
     "open_tcp_connection",
     "open_tcp_listeners",
     "open_unix_connection",
     "open_unix_listener",
+    "run_service",
     "serve_listeners",
     "serve_tcp",
     "serve_unix",

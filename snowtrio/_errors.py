@@ -21,6 +21,7 @@ The tree, with the question that each branch answers::
     │   └── RequestInDoubtError       the peer may have executed it
     ├── PoolBusyError                 more senders wait for a place than allowed
     ├── SlowConsumerError             what a peer sent unasked is not taken fast enough
+    ├── ServiceNotStartedError        a signal came before the servers had started
     └── ConnectError                  no connection could be made   (OSError, with its errno)
         ├── ConnectRefusedError       (ConnectionRefusedError)
         ├── HostUnreachableError
@@ -162,6 +163,13 @@ class RequestInDoubtError(RequestError):
 
 class SlowConsumerError(SnowtrioError):
     """As many messages wait for their consumer as are kept, and more came."""
+
+
+class ServiceNotStartedError(SnowtrioError):
+    """A signal stopped the service before its servers had started.
+
+    Raised by ``nursery.start(run_service, …)`` alone, which has no server to return.
+    """
 
 
 class ConnectError(SnowtrioError, OSError):

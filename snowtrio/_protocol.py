@@ -87,6 +87,14 @@ class Protocol(Generic[SendT, ReceiveT, ContextT]):
         """Serve one connection; when it returns the connection is closed in order."""
         raise NotImplementedError
 
+    def settle(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        """Note that a drain has begun which leaves the connection time (`DrainTimeouts.settle`).
+
+        A protocol that can tell its peer to go elsewhere next, without an end to what is under way,
+        does it here; it must not wait. By default nothing happens. `goodbye` follows when the time
+        is over.
+        """
+
     async def goodbye(self, connection: Connection[SendT, ReceiveT, ContextT]) -> None:
         """Ask a connection to end when a drain begins (row B3).
 

@@ -16,6 +16,8 @@ from .._transport import Address
 class Phase(enum.Enum):
     """The phases of a drain, in order."""
 
+    SETTLE = "settle"
+    """They may go on; the protocol's ``settle`` hook has told each that its server will end."""
     GOODBYE = "goodbye"
     """Every connection is asked to end, by the protocol's ``goodbye`` hook."""
     WAIT = "wait"
@@ -29,12 +31,21 @@ class DrainTimeouts:
     """How long each phase may take, in seconds.
 
     Parameters:
+        settle: for connections to go on as they are, while new ones go elsewhere: to another server
+            on the same port, which is what this is for (a rolling restart). A client that has just
+            sent a request does not know of the drain. Default 0: they are told to end at once.
         goodbye: for the ``goodbye`` hooks, all at the same time.
         wait: for connections to end by themselves.
     """
 
+    settle: float = 0.0
     goodbye: float = 5.0
     wait: float = 30.0
+
+    @property
+    def total(self) -> float:
+        """How long all of it may take; what is cut then runs its hooks."""
+        return self.settle + self.goodbye + self.wait
 
 
 @attrs.frozen
@@ -80,6 +91,9 @@ class DrainReport:
 class Drainable(Protocol):
     """What a drain asks of those who keep the connections."""
 
+    def settle(self) -> None:
+        """Have every connection's ``settle`` hook run."""
+
     async def say_goodbye(self) -> None:
         """Have every connection's ``goodbye`` hook run."""
 
@@ -102,7 +116,7 @@ class Drain:
 
     def __init__(self, timeouts: DrainTimeouts) -> None:
         self.timeouts = timeouts
-        self.phase = Phase.GOODBYE
+        self.phase = Phase.SETTLE if timeouts.settle > 0 else Phase.GOODBYE
         self.report: DrainReport | None = None
         self._drained: list[Drained] = []
 
@@ -113,13 +127,20 @@ class Drain:
     async def run(self, pool: Drainable) -> DrainReport:
         """Go through the phases and return the report."""
 
+        async def settle() -> None:
+            pool.settle()
+            await pool.wait_empty()
+
         async def cut() -> None:
             pool.cut()
             pool.cut_handshakes()
             await pool.wait_empty()
 
         timeouts = self.timeouts
-        seconds = {
+        seconds = {Phase.SETTLE: 0.0}
+        if timeouts.settle > 0:
+            seconds[Phase.SETTLE] = await self._take(Phase.SETTLE, settle, timeouts.settle)
+        seconds |= {
             Phase.GOODBYE: await self._take(Phase.GOODBYE, pool.say_goodbye, timeouts.goodbye),
             Phase.WAIT: await self._take(Phase.WAIT, pool.wait_empty, timeouts.wait),
             # What is cut runs its hooks, each of which has a deadline of its own.

@@ -164,7 +164,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             rescue: takes unsent messages out of the queue that it is given; the others are purged.
         """
         if self._drain is not None:
-            body = partial(self._run_after_goodbye, member, body)
+            body = partial(self._run_in_drain, member, body)
             if self._drain.phase is Phase.CANCEL:
                 member.life.cut(Cause.DROPPED)  # Its handshake outlasted the drain.
         failures: list[Exception] = []
@@ -181,10 +181,13 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
                 self._forget(member)
             self._report(member, failures)
 
-    async def _run_after_goodbye(
+    async def _run_in_drain(
         self, member: Member[SendT, ReceiveT, ContextT], body: Callable[[], Awaitable[None]]
     ) -> None:
-        if self._drain is not None:
+        assert self._drain is not None
+        if self._drain.phase is Phase.SETTLE:
+            self._settle(member)
+        else:
             with trio.move_on_after(self._drain.timeouts.goodbye):
                 await self._say_goodbye(member)
         await body()
@@ -292,6 +295,19 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             if self._drain.report is None:
                 self._drain.report = await self._drain.run(self)
             return self._drain.report
+
+    def settle(self) -> None:
+        """Have every connection's settle hook run."""
+        for member in list(self.members.values()):
+            self._settle(member)
+
+    def _settle(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
+        try:
+            self.protocol.settle(member.connection)
+        except Exception:
+            if self._propagate:
+                raise
+            self._logger.exception("settling %r failed", member.connection)
 
     async def say_goodbye(self) -> None:
         """Have every connection's goodbye hook run, all at the same time."""

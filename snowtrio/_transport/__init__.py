@@ -19,6 +19,7 @@ from ._listeners import (
     SocketListener,
     StreamListener,
     as_listener,
+    listener_from_socket,
 )
 from ._socket import SocketTransport
 from ._stream import StreamTransport, as_transport
@@ -44,6 +45,7 @@ __all__ = [
     "as_listener",
     "as_transport",
     "close_at_once",
+    "listener_from_socket",
     "merge_connect_errors",
     "open_tcp_listeners",
     "open_unix_listener",

@@ -64,11 +64,15 @@ class SocketListener(Listener):
     Parameters:
         sock: bound and listening; owned from now on.
         unlink: the file of a Unix socket to remove when closed.
+        at_once: the most connections to take a wake-up.
     """
 
-    def __init__(self, sock: socket.socket, *, unlink: Path | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, *, unlink: Path | None = None, at_once: int | None = None
+    ) -> None:
         sock.setblocking(False)
         self.socket = sock
+        self._at_once = at_once
         self.address = sock.getsockname()
         self._unlink = unlink
         self._identity = _identity(unlink) if unlink is not None else None
@@ -79,7 +83,7 @@ class SocketListener(Listener):
             if self.socket.fileno() == -1:
                 raise trio.ClosedResourceError("the listener was closed by this side")
             await trio.lowlevel.wait_readable(self.socket)
-            limit = room()
+            limit = room() if self._at_once is None else min(room(), self._at_once)
             accepted = self.accept_waiting(limit)
             if accepted or limit < 1:
                 return accepted
@@ -133,6 +137,34 @@ class StreamListener(Listener):
     async def aclose(self) -> None:
         """Close the listener."""
         await self._listener.aclose()
+
+
+def listener_from_socket(sock: socket.socket, *, shared: bool = False) -> Listener:
+    """Return a listener for a socket that was bound and listens already, here or elsewhere.
+
+    Parameters:
+        sock: a listening TCP or Unix socket, inherited perhaps; owned by the listener from now on,
+            and made non-blocking. A Unix socket's file stays when the listener closes: whoever has
+            bound it removes it.
+        shared: other processes accept from it too. Then one connection is taken at a time, and
+            others that wait go to whoever comes next, rather than many at once to the first that
+            wakes up.
+
+    Raises:
+        ValueError: it is no stream socket, or does not listen; it stays the caller's.
+    """
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError(f"a listener needs a stream socket, not {sock!r}")
+    if not _listens(sock):
+        raise ValueError(f"this socket does not listen: {sock!r}")
+    return SocketListener(sock, at_once=1 if shared else None)
+
+
+def _listens(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:  # macOS knows the option and does not answer it.
+        return True
 
 
 def as_listener(listener: Listener | trio.abc.Listener[trio.abc.Stream]) -> Listener:

@@ -47,7 +47,7 @@ class ASGIServer:
             RuntimeError: the server ended before it had drained.
         """
         timeouts = timeouts if timeouts is not None else DrainTimeouts()
-        deadline = trio.current_time() + timeouts.goodbye + timeouts.wait
+        deadline = trio.current_time() + timeouts.total
         self._tasks.deadline = min(self._tasks.deadline, deadline)
         report = await self._server.drain(timeouts)
         await self._ended.wait()

@@ -33,6 +33,7 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
         """What serves a connection."""
         self.exchanges: dict[HTTPConnection, Exchange] = {}
         self._new_limits = trio.Event()
+        self._settling = False
 
     def set_limits(self, limits: HTTPLimits) -> None:
         """Replace the bounds; those of heads hold for connections that come from now on."""
@@ -42,6 +43,8 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
     async def handle(self, connection: HTTPConnection) -> None:
         """Serve one connection."""
         exchange = self.exchanges[connection] = Exchange(connection, self.service)
+        if self._settling:
+            exchange.drain()
         try:
             await self.serve(exchange)
         finally:
@@ -49,6 +52,13 @@ class HTTPProtocol(Protocol[ResponseEvent, RequestEvent, None]):
                 connection.drop(reset=True)
             exchange.head = exchange.failure = None
             del self.exchanges[connection]
+
+    def settle(self, connection: HTTPConnection) -> None:
+        """Have the next response be the last: a client that is told so asks elsewhere."""
+        self._settling = True
+        exchange = self.exchanges.get(connection)
+        if exchange is not None and not exchange.upgraded:
+            exchange.drain()
 
     async def goodbye(self, connection: HTTPConnection) -> None:
         """End a connection when nothing is under way on it; the response under way is its last."""

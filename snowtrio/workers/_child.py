@@ -1,0 +1,111 @@
+"""The worker process: its signals, its parent's commands, and the target."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+import trio
+
+from .._supervisor import DrainTimeouts, open_plain_nursery
+from .._transport import listener_from_socket
+from ._control import Control
+from ._limits import WorkerLimits
+from ._worker import Worker
+
+Target: TypeAlias = Callable[..., Awaitable[object]]
+"""A coroutine function; called with the `Worker` first."""
+
+HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that a process holds back from before its first moment until it can take them."""
+
+# The last words of a worker fit into what the kernel buffers.
+_FAREWELL = 1.0
+
+logger = logging.getLogger("snowtrio.workers")
+
+
+@attrs.frozen
+class Task:
+    """What a worker process is started with; pickled as `multiprocessing` does it.
+
+    Parameters:
+        number: its place.
+        target: what it runs.
+        args: for the target.
+        sockets: where it listens.
+        shared: whether other workers accept from the same sockets.
+        control: its end of the line.
+        limits: those of all workers.
+        mask: the signals that are held back in its parent otherwise.
+    """
+
+    number: int
+    target: Target
+    args: tuple[Any, ...]
+    sockets: Sequence[socket.socket]
+    shared: bool
+    control: socket.socket
+    limits: WorkerLimits
+    mask: Collection[int]
+
+
+def run_task(task: Task) -> None:
+    """Be a worker: what a process is started with."""
+    for sock in (*task.sockets, task.control):
+        # What this process starts in its turn must not keep the port, or the line, open.
+        sock.set_inheritable(False)
+    # A terminal sends these to parent and workers alike; the parent says what becomes of them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    trio.run(run_worker, task, strict_exception_groups=True)
+
+
+async def run_worker(task: Task) -> None:
+    """Run the target until it returns: drained, most of the time, or cut on command."""
+    control = Control(task.control)
+    listeners = [listener_from_socket(sock, shared=task.shared) for sock in task.sockets]
+    worker = Worker(task.number, listeners, control, task.limits.report_interval)
+    try:
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            signal.pthread_sigmask(signal.SIG_SETMASK, task.mask)
+            async with open_plain_nursery() as nursery:
+                nursery.start_soon(worker.report)
+                nursery.start_soon(_drain_on_signal, signals, worker, task.limits)
+                with trio.CancelScope() as scope:
+                    nursery.start_soon(_obey, control, worker, task.limits, scope)
+                    await task.target(worker, *task.args)
+                nursery.cancel_scope.cancel(reason="the target has returned")
+            with trio.move_on_after(_FAREWELL):
+                await worker.tell_waiting()
+    finally:
+        for listener in listeners:
+            await listener.aclose()
+        await control.aclose()
+
+
+async def _drain_on_signal(signals: Any, worker: Worker, limits: WorkerLimits) -> None:
+    """Drain on a SIGTERM of our own: one worker is to be replaced, or all processes got it."""
+    async for _ in signals:
+        worker.begin_drain(limits.drain)
+
+
+async def _obey(
+    control: Control, worker: Worker, limits: WorkerLimits, scope: trio.CancelScope
+) -> None:
+    """Do what the parent says; without it, drain and end."""
+    while (said := await control.receive()) is not None:
+        if said["command"] == "cut":
+            scope.cancel(reason="the parent cuts this worker")
+        else:
+            worker.begin_drain(DrainTimeouts(**said["timeouts"]))
+    logger.warning("worker %d (%d) has lost its parent: draining", worker.number, os.getpid())
+    worker.begin_drain(limits.drain)
+    # There is nobody who would kill it.
+    await trio.sleep(limits.drain.total + limits.kill_timeout)
+    scope.cancel(reason="the parent is gone")

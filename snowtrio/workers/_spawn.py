@@ -1,0 +1,125 @@
+"""Starting worker processes, and seeing them end."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import multiprocessing
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import attrs
+import trio
+
+from ._child import HELD, Target, Task, run_task
+from ._limits import WorkerLimits
+
+# A fresh interpreter: what a fork copies of a running Trio, of threads and of locks is no use.
+_spawn = multiprocessing.get_context("spawn")
+
+
+@attrs.frozen
+class Recipe:
+    """What all workers are started with.
+
+    Parameters:
+        target: what they run.
+        args: for the target.
+        shared: whether they accept from the same sockets.
+        limits: theirs.
+    """
+
+    target: Target
+    args: tuple[Any, ...]
+    shared: bool
+    limits: WorkerLimits
+
+
+def check_target(target: Target, args: tuple[Any, ...]) -> None:
+    """See that a worker can import its target, and be given its arguments.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    innermost: Any = target
+    while isinstance(innermost, partial):
+        innermost = innermost.func
+    if not inspect.iscoroutinefunction(innermost) and not inspect.iscoroutinefunction(
+        getattr(innermost, "__call__", None)  # noqa: B004 - an object whose __call__ is async
+    ):
+        raise TypeError(f"the target of workers is a coroutine function, not {target!r}")
+    try:
+        pickle.dumps(target)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"workers cannot import their target {target!r}: it has to stand at the top level of a "
+            f"module, neither a lambda nor inside a function ({error})"
+        ) from error
+    try:
+        pickle.dumps(args)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(f"the arguments of workers cannot be pickled: {error}") from error
+
+
+def start_process(
+    recipe: Recipe, number: int, sockets: Sequence[socket.socket], control: socket.socket
+) -> SpawnProcess:
+    """Start a worker process.
+
+    Parameters:
+        recipe: what it runs.
+        number: its place.
+        sockets: where it listens; it gets duplicates, as of `control`.
+        control: its end of the line.
+
+    Raises:
+        OSError: the system gives no process, or no descriptors.
+    """
+    # Its own first start would let the signals through again that are held back below.
+    resource_tracker.ensure_running()
+    # A Ctrl-C while it imports is not the worker's: it takes its signals when it can handle them.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    try:
+        task = Task(
+            number, recipe.target, recipe.args, sockets, recipe.shared, control, recipe.limits, mask
+        )
+        process = _spawn.Process(target=run_task, args=(task,), name=f"worker {number}")
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return process
+
+
+async def wait_ended(process: SpawnProcess) -> None:
+    """Wait until a process has ended, without reaping it."""
+    assert process.pid is not None
+    # The sentinel is a pipe that what the worker has started in its turn may keep open.
+    if hasattr(os, "pidfd_open"):
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(process.pid)
+            try:
+                await trio.lowlevel.wait_readable(pidfd)
+            finally:
+                trio.lowlevel.notify_closing(pidfd)
+                os.close(pidfd)
+    else:
+        await trio.lowlevel.wait_readable(process.sentinel)
+
+
+def describe_end(status: int | None) -> str:
+    """Return how a process ended, for the log."""
+    if status is None:
+        return "has ended"
+    if status >= 0:
+        return f"has ended with exit status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
