@@ -1,7 +1,8 @@
 """Networking for Trio: framed connections, bounded pools, handshakes, graceful drains.
 
 Codecs are in `snowtrio.codecs`, what tests need in `snowtrio.testing`, the way to and from anyio in
-`snowtrio.interop`, and requests from threads in `snowtrio.blocking`.
+`snowtrio.interop`, requests from threads in `snowtrio.blocking`, and what makes a program a service
+of systemd in `snowtrio.systemd`.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ from ._supervisor import (
     PoolStatistics,
     Refusal,
 )
+from ._threads import ThreadedFunction, Threads, ThreadsStatistics
 from ._transport import (
     BufferedStream,
     Endpoint,
@@ -210,6 +212,9 @@ __all__ = [
     "SubscriberLimits",
     "SubscriberStatistics",
     "TCPEndpoint",
+    "ThreadedFunction",
+    "Threads",
+    "ThreadsStatistics",
     "Transport",
     "TruncatedError",
     "UnixEndpoint",

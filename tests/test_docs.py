@@ -23,6 +23,7 @@ PAGES = [
     "how-to/http-client.md",
     "how-to/asgi.md",
     "how-to/websocket.md",
+    "how-to/systemd.md",
 ]
 
 

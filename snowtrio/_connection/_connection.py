@@ -295,7 +295,8 @@ class Connection(
         unless it is None; it may also use ``send_nowait``. While the outbox is full it is not
         called, and no more is read; answers to at most 64 messages are made ahead.
 
-        It holds up everything else, so it must not take long. A checkpoint only where it waits.
+        It holds up everything else, so it must not take long (for a handler that does there is
+        `snowtrio.Threads`). A checkpoint only where it waits.
         Cancelled, answers that the outbox had no room for are lost; messages that it was not called
         for can be received.
 

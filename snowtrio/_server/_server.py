@@ -82,8 +82,8 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
 
     Parameters:
         handler: a coroutine function called once a connection, or a plain function called once a
-            message whose result, if not None, is sent back. None where the protocol has a
-            ``handle`` method.
+            message whose result, if not None, is sent back; one that blocks is marked with
+            `Threads`. None where the protocol has a ``handle`` method.
         protocol: what is spoken; a bare codec is a protocol without a handshake.
         ssl_context: speak TLS, as part of the handshake.
         limits: the bounds.
