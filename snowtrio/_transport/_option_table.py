@@ -89,6 +89,14 @@ def _read_bound(value: int) -> int | None:
     return value or None  # A kernel's 0 is none.
 
 
+def _write_milliseconds(seconds: float) -> int:
+    return math.ceil(seconds * 1000)
+
+
+def _read_milliseconds(value: int) -> float | None:
+    return value / 1000 if value else None
+
+
 def _read_unsigned(data: bytes) -> int:
     return int.from_bytes(data, sys.byteorder)
 
@@ -98,13 +106,9 @@ _UNSIGNED = Form(lambda value: int(value).to_bytes(4, sys.byteorder), _read_unsi
 _BOUND = Form(int, _read_bound)
 _FLAG = Form(int, bool)
 _OPPOSITE = Form(lambda on: int(not on), lambda value: not value)
-_MILLISECONDS = Form(
-    lambda seconds: math.ceil(seconds * 1000),
-    lambda value: int(value) / 1000 if value else None,
-)
-_DSCP = Form(
-    lambda value: int(value) << 2, lambda value: int(value) >> 2
-)  # Two bits below are of ECN.
+_MILLISECONDS = Form(_write_milliseconds, _read_milliseconds)
+# The two bits below are of ECN.
+_DSCP = Form(lambda value: int(value) << 2, lambda value: int(value) >> 2)
 _LINGERING = Form(lambda seconds: _LINGER.pack(1, seconds), read_linger, LINGER_SIZE)
 _TEXT = Form(str.encode, _read_text, 16)
 
