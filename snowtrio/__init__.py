@@ -42,8 +42,10 @@ from ._errors import (
     SkippedMessageError,
     SlowConsumerError,
     SnowtrioError,
+    SocketOptionError,
     StalledError,
     TruncatedError,
+    UnsupportedOptionError,
 )
 from ._protocol import Protocol
 from ._replies import RequestHandler
@@ -84,13 +86,17 @@ from ._supervisor import (
 from ._transport import (
     BufferedStream,
     Endpoint,
+    KeepAlive,
     Listener,
+    SocketOptions,
     StreamEndpoint,
     TCPEndpoint,
     Transport,
     UnixEndpoint,
     open_tcp_listeners,
     open_unix_listener,
+    read_socket_options,
+    set_socket_options,
 )
 from .codecs import (
     DelimiterCodec,
@@ -136,6 +142,7 @@ __all__ = [
     "InOrder",
     "IncompleteFrameError",
     "JSONLinesCodec",
+    "KeepAlive",
     "LatencyHistogram",
     "LengthPrefixCodec",
     "LineCodec",
@@ -175,6 +182,8 @@ __all__ = [
     "SkippedMessageError",
     "SlowConsumerError",
     "SnowtrioError",
+    "SocketOptionError",
+    "SocketOptions",
     "StalledError",
     "StreamEndpoint",
     "Subscriber",
@@ -184,6 +193,7 @@ __all__ = [
     "Transport",
     "TruncatedError",
     "UnixEndpoint",
+    "UnsupportedOptionError",
     "WhenCancelled",
     "WhenSlow",
     "broadcast",
@@ -192,9 +202,11 @@ __all__ = [
     "open_tcp_listeners",
     "open_unix_connection",
     "open_unix_listener",
+    "read_socket_options",
     "serve_listeners",
     "serve_tcp",
     "serve_unix",
+    "set_socket_options",
 ]
 
 # The private files are where things are written; this is where they are found. The codecs have been

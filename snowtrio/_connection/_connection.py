@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 from .._codec import Codec
 from .._errors import ConnectionClosedError, LocalProtocolError
 from .._side import Side
-from .._transport import Address
+from .._transport import Address, PlainSocket
 from ._answering import Answering
 from ._control import Control
 from ._ending import Cause, Ending
@@ -92,6 +92,15 @@ class Connection(
     def peer_address(self) -> Address | None:
         """The peer's address, through TLS too."""
         return self._life.transport.peer_address
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The socket below, through TLS too; None where there is none, as in memory.
+
+        For its options and for looking at: whoever reads from it, writes to it or closes it breaks
+        the connection. After the connection has ended, it is closed.
+        """
+        return self._life.transport.socket
 
     def peer_certificate(self) -> dict[str, object] | None:
         """Return the peer's certificate as `ssl.SSLSocket.getpeercert` does, None without one."""

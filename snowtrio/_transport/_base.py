@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,6 +13,9 @@ import trio
 
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str
 """``(host, port)`` for IPv4, four fields for IPv6, a path (maybe empty) for a Unix socket."""
+
+PlainSocket: TypeAlias = socket.socket
+"""Below, the name ``socket`` is a property's."""
 
 DISCARD_SIZE = 64 * 1024
 
@@ -50,6 +54,11 @@ class Transport(ABC):
     @abstractmethod
     def local_address(self) -> Address | None:
         """Our address, where it is known."""
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The socket below, for its options and for looking at; None where there is none."""
+        return None
 
     @property
     def tls(self) -> ssl.SSLObject | None:

@@ -18,7 +18,7 @@ from .._errors import (
     TruncatedError,
 )
 from .._single_messages import SingleMessages
-from ._base import Address, Transport
+from ._base import Address, PlainSocket, Transport
 from ._guard import BusyGuard
 from ._tls import TLSTransport
 
@@ -59,6 +59,11 @@ class BufferedStream(trio.abc.HalfCloseableStream):
     def peer_address(self) -> Address | None:
         """The peer's address."""
         return self.transport.peer_address
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The socket below, for its options and for looking at; None where there is none."""
+        return self.transport.socket
 
     def peer_certificate(self) -> dict[str, object] | None:
         """Return the peer's certificate as `ssl.SSLSocket.getpeercert` gives it, None without."""

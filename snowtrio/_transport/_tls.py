@@ -17,7 +17,7 @@ from collections.abc import Callable
 import trio
 
 from .._errors import LocalProtocolError, StalledError
-from ._base import Address, Transport
+from ._base import Address, PlainSocket, Transport
 from ._ciphertext import Ciphertext
 from ._plaintext import RECORD, Plaintext, broken
 
@@ -79,6 +79,11 @@ class TLSTransport(Transport):
     def local_address(self) -> Address | None:
         """That of the transport below."""
         return self._below.local_address
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """That of the transport below."""
+        return self._below.socket
 
     @property
     def tls(self) -> ssl.SSLObject:
