@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from typing_extensions import TypeVar
 
 from .._codec import Codec
-from .._transport import merge_connect_errors
+from .._transport import (
+    Kind,
+    SocketOptions,
+    apply_options,
+    check_options,
+    merge_connect_errors,
+)
 from ._datagram import InternetAddress
 from ._endpoint import UDPEndpoint
 from ._limits import EndpointLimits
@@ -31,6 +37,7 @@ async def open_udp_endpoint(
     host: str = "127.0.0.1",
     codec: Codec[SendT, ReceiveT] | None = None,
     limits: EndpointLimits | None = None,
+    options: SocketOptions | None = None,
 ) -> UDPEndpoint[SendT, ReceiveT]:
     """Open an endpoint that talks to anybody.
 
@@ -41,13 +48,17 @@ async def open_udp_endpoint(
             nobody else can be reached.
         codec: makes messages of datagrams, see `UDPEndpoint`.
         limits: the bounds.
+        options: of the socket; ``reuse_address=True`` shares a port between several members of a
+            multicast group, ``broadcast=True`` allows to send to everybody on a network.
 
     Raises:
+        UnsupportedOptionError: an option is not for UDP, or not on this platform.
         OSError: the port is in use, or the host unknown; nothing is left open.
     """
+    check_options(options, Kind.UDP)
     for index, way in enumerate(ways := await look_up(host, port, local=True)):
         try:
-            return UDPEndpoint(_bind(way, port), codec=codec, limits=limits)
+            return UDPEndpoint(_bind(way, port, options), codec=codec, limits=limits)
         except OSError as error:
             if error.errno not in _NO_SUCH_FAMILY or index + 1 == len(ways):
                 raise
@@ -59,6 +70,7 @@ async def open_udp_endpoints(
     *,
     host: str | None = "127.0.0.1",
     limits: EndpointLimits | None = None,
+    options: SocketOptions | None = None,
 ) -> list[UDPEndpoint]:
     """Open an endpoint on every address that `host` has, all on the same port.
 
@@ -68,16 +80,19 @@ async def open_udp_endpoints(
         port: 0 takes a free one.
         host: an address or name; None is all addresses, IPv4 and IPv6.
         limits: the bounds of each.
+        options: of the sockets.
 
     Raises:
+        UnsupportedOptionError: an option is not for UDP, or not on this platform.
         OSError: the port is in use, or the host unknown; nothing is left open.
     """
+    check_options(options, Kind.UDP)
     ways = await look_up(host, port, local=True)
     attempts = _PORT_ATTEMPTS if port == 0 else 1
     while True:
         attempts -= 1
         try:
-            return [UDPEndpoint(sock, limits=limits) for sock in _bind_all(ways, port)]
+            return [UDPEndpoint(sock, limits=limits) for sock in _bind_all(ways, port, options)]
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not attempts:
                 raise
@@ -91,6 +106,7 @@ async def connect_udp_endpoint(
     local_port: int = 0,
     codec: Codec[SendT, ReceiveT] | None = None,
     limits: EndpointLimits | None = None,
+    options: SocketOptions | None = None,
 ) -> UDPEndpoint[SendT, ReceiveT]:
     """Open an endpoint that talks to one peer.
 
@@ -104,11 +120,14 @@ async def connect_udp_endpoint(
         local_port: our port; 0 takes a free one.
         codec: makes messages of datagrams, see `UDPEndpoint`.
         limits: the bounds.
+        options: of the socket.
 
     Raises:
+        UnsupportedOptionError: an option is not for UDP, or not on this platform.
         ConnectError: there is no way to the host, its name is unknown, or the local address cannot
             be had. Nothing is left open.
     """
+    check_options(options, Kind.UDP)
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     errors: list[OSError] = []
     try:
@@ -118,24 +137,29 @@ async def connect_udp_endpoint(
         raise merge_connect_errors(target, [error]) from error
     for way in ways:
         try:
-            sock = _connect(way, here, local_port)
+            sock = _connect(way, here, local_port, options)
             return UDPEndpoint(sock, codec=codec, limits=limits)
         except OSError as error:
             errors.append(error)
     raise merge_connect_errors(target, errors) from errors[-1]
 
 
-def _make(family: int) -> socket.socket:
+def _make(family: int, options: SocketOptions | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
-    if family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        if family == socket.AF_INET6 and (options is None or options.ipv6_only is None):
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        apply_options(options, sock, Kind.UDP)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
-def _bind(way: Way, port: int) -> socket.socket:
+def _bind(way: Way, port: int, options: SocketOptions | None) -> socket.socket:
     """Return a socket that is bound to an address and this port."""
     host, _, *rest = way.address
-    sock = _make(way.family)
+    sock = _make(way.family, options)
     try:
         sock.bind((host, port, *rest))
     except OSError as error:
@@ -149,12 +173,12 @@ def _bind(way: Way, port: int) -> socket.socket:
     return sock
 
 
-def _bind_all(ways: Sequence[Way], port: int) -> list[socket.socket]:
+def _bind_all(ways: Sequence[Way], port: int, options: SocketOptions | None) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for way in ways:
             try:
-                sockets.append(_bind(way, port))
+                sockets.append(_bind(way, port, options))
             except OSError as error:
                 if error.errno in _NO_SUCH_FAMILY and len(ways) > 1:
                     continue
@@ -169,8 +193,10 @@ def _bind_all(ways: Sequence[Way], port: int) -> list[socket.socket]:
     return sockets
 
 
-def _connect(way: Way, here: Sequence[Way], local_port: int) -> socket.socket:
-    sock = _make(way.family)
+def _connect(
+    way: Way, here: Sequence[Way], local_port: int, options: SocketOptions | None
+) -> socket.socket:
+    sock = _make(way.family, options)
     try:
         local = _local_address(way, here, local_port)
         if local is not None:

@@ -8,6 +8,7 @@ import trio
 from typing_extensions import TypeVar
 
 from .._codec import Codec
+from .._transport import SocketOptions
 from ._endpoint import UDPEndpoint
 from ._limits import UDPServerLimits
 from ._open import open_udp_endpoints
@@ -26,6 +27,7 @@ async def serve_udp(
     codec: Codec[SendT, ReceiveT] | None = None,
     admit: Admit[ReceiveT, SendT] | None = None,
     limits: UDPServerLimits | None = None,
+    options: SocketOptions | None = None,
     propagate_errors: bool = False,
     task_status: trio.TaskStatus[UDPServer[SendT, ReceiveT]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -41,16 +43,18 @@ async def serve_udp(
         codec: makes messages of datagrams.
         admit: decides who gets a session.
         limits: the bounds.
+        options: of its sockets.
         propagate_errors: let a handler's error end the server.
         task_status: for ``nursery.start``.
 
     Raises:
+        UnsupportedOptionError: an option is not for UDP, or not on this platform.
         OSError: the port is in use or the host unknown; nothing is left open.
     """
     server = UDPServer(
         handler, codec=codec, admit=admit, limits=limits, propagate_errors=propagate_errors
     )
-    endpoints = await open_udp_endpoints(port, host=host, limits=server.limits)
+    endpoints = await open_udp_endpoints(port, host=host, limits=server.limits, options=options)
     await server.serve(endpoints, task_status=task_status)
 
 

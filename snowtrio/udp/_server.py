@@ -289,10 +289,15 @@ class UDPServer(Generic[SendT, ReceiveT]):
         return self._drain.report
 
     async def _run_drain(self, drain: Drain) -> None:
+        if self._sessions is not None:
+            self._sessions.drain = drain
         for source in self._sources:
             source.waiting.cancel(reason="the server drains")
         await self._stopped.wait()
-        drain.report = await drain.run(self._sessions or _Nobody())
+        report = await drain.run(self._sessions or _Nobody())
+        for source in self._sources:
+            source.endpoint.close()
+        drain.report = report
         self._ended.set()
 
 

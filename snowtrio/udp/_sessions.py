@@ -76,6 +76,7 @@ class Sessions(Generic[SendT, ReceiveT]):
         self.ended: Counter[Cause] = Counter()
         self.peak = self.opened = self.not_admitted = self.dropped = self.undecodable = 0
         self.drain: Drain | None = None
+        """Told what becomes of each session, once it has begun."""
         self._handler = handler
         self._admit = admit
         self._coder = coder
@@ -157,8 +158,6 @@ class Sessions(Generic[SendT, ReceiveT]):
 
     def _refusal(self, host: str) -> Refusal | None:
         limits = self.limits
-        if self.drain is not None:
-            return Refusal.CLOSING
         if len(self.members) >= limits.max_sessions:
             return Refusal.FULL
         most = limits.max_sessions_per_host
