@@ -5,7 +5,7 @@ connection from there to its last hook, ``_drain`` ends them all and says what i
 and ``_entered`` are the nursery and the block of whoever has a supervisor.
 """
 
-from ._drain import Drained, DrainReport, DrainTimeouts, Phase
+from ._drain import Drain, Drained, DrainReport, DrainTimeouts, Phase
 from ._entered import EnteredOnce
 from ._handshake import TLS, NoPlaceError
 from ._idle import LOOKS, IdleWatch
@@ -20,6 +20,7 @@ from ._supervisor import Member, Supervisor
 __all__ = [
     "LOOKS",
     "TLS",
+    "Drain",
     "DrainReport",
     "DrainTimeouts",
     "Drained",
