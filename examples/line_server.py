@@ -89,8 +89,7 @@ async def main(arguments: argparse.Namespace) -> int:
         where = arguments.unix or f"{arguments.host}:{server.port}"
         print(f"listening on {where}", flush=True)
 
-    report = await run_service(make_serve(arguments), ready=ready)
-    return report.status
+    return (await run_service(make_serve(arguments), ready=ready)).status
 
 
 def parse_arguments() -> argparse.Namespace:
