@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ from ..serving import echo
 from .tcp import serving_tcp, until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="an option of Linux")
+has_ss = pytest.mark.skipif(shutil.which("ss") is None, reason="ss is not installed")
 
 
 @asynccontextmanager
@@ -40,3 +43,9 @@ async def accepting(
     ):
         await until(lambda: connections)
         yield ours, connections[0]
+
+
+def look(where: str, port: int) -> str:
+    """Return what ``ss`` says of established connections."""
+    command = ["ss", "-tinoH", "state", "established", f"( {where} = :{port} )"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

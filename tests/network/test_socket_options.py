@@ -38,7 +38,7 @@ from .optioned import accepting, linux
 from .tcp import serving_tcp
 
 # Names and numbers apart from those of the package: what is said, where it goes, what is there.
-OPTIONS = [
+OPTIONS: list[tuple[dict[str, Any], int, int, int | bytes]] = [
     ({"keep_alive": True}, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     ({"no_delay": False}, socket.IPPROTO_TCP, socket.TCP_NODELAY, 0),
     ({"linger": 7}, socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 7)),

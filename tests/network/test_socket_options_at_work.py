@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -34,7 +32,7 @@ from snowtrio import (
 )
 
 from ..serving import LIMIT
-from .optioned import accepting, linux
+from .optioned import accepting, has_ss, linux, look
 from .tcp import serving_tcp, until
 
 
@@ -151,17 +149,6 @@ async def test_defer_accept() -> None:
 
 
 # What another program sees
-
-
-def look(where: str, port: int) -> str:
-    """Return what ``ss`` says of established connections."""
-    command = ["ss", "-tinoH", "state", "established", f"( {where} = :{port} )"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-has_ss = pytest.mark.skipif(
-    not Path("/usr/bin/ss").exists() and not Path("/bin/ss").exists(), reason="ss is not installed"
-)
 
 
 @linux

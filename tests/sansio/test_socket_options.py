@@ -85,7 +85,7 @@ def test_an_option_that_the_platform_does_not_have(name: str) -> None:
     kind = next(each for each in Kind if each in rows[0].kinds)
     ipv6 = rows[0].ipv6 is True
     field, _, time = name.partition(".")
-    value = KeepAlive(**{time: 5}) if time else getattr(GIVEN, field)
+    value: Any = KeepAlive(**{time: 5}) if time else getattr(GIVEN, field)
     options = SocketOptions(**{field: value})
     poor = platform(*rows[0].numbers)
     with pytest.raises(UnsupportedOptionError, match="this system has no ") as caught:
