@@ -20,9 +20,10 @@ function for each peer::
     trio.run(serve_udp, echo, 9999)
 
 ``_endpoint`` is one socket, made by ``_open``: ``_intake`` is the way in and ``_outlet`` the way
-out, ``_ways`` knows addresses and ``_multicast`` groups. ``_server`` runs over endpoints and is made
-by ``_serve``; ``_answering`` and ``_sessions`` stand behind its two kinds of handlers. ``_session``
-is one peer, and ``_mailbox`` what came from it. ``_messages`` makes messages of datagrams.
+out, ``_ways`` knows addresses and ``_multicast`` groups. ``_server`` runs over endpoints and is
+made by ``_serve``; ``_answering`` and ``_sessions`` stand behind its two kinds of handlers.
+``_session`` is one peer, and ``_mailbox`` what came from it. ``_messages`` makes messages of
+datagrams.
 """
 
 from ._datagram import Datagram

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar, cast
+
+import trio
 
 from .._codec import Codec
 from .._errors import RemoteProtocolError, SkippedMessageError
@@ -13,6 +17,10 @@ from ._endpoint import UDPEndpoint
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT")
+
+# How long a reply may wait for room in the kernel, in seconds: nothing else is answered meanwhile,
+# and whoever asked has long asked again.
+_PATIENCE = 1.0
 
 FunctionHandler: TypeAlias = Callable[[Datagram[ReceiveT]], SendT | None]
 
@@ -44,7 +52,10 @@ class Answering(Generic[SendT, ReceiveT]):
         self._refused = refused
 
     async def answer(self, endpoint: UDPEndpoint, batch: list[Datagram]) -> None:
-        """Answer a batch; waits where the kernel has no room for a reply."""
+        """Answer a batch; waits a little where the kernel has no room for a reply.
+
+        Not cancelled in the middle: what was taken is answered.
+        """
         coder = self._coder
         for datagram in batch:
             data, sender = datagram
@@ -65,7 +76,14 @@ class Answering(Generic[SendT, ReceiveT]):
         coder = self._coder
         try:
             data = cast("bytes", reply) if coder is None else coder.encode(reply)
-            await endpoint.send(data, to)
+            try:
+                endpoint.send_nowait(data, to)
+            except trio.WouldBlock:
+                with trio.fail_after(_PATIENCE) as scope:
+                    scope.shield = True
+                    await endpoint.send(data, to)
+        except trio.TooSlowError:
+            self._refused(to, OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS)))
         except OSError as error:
             self._refused(to, error)
         except Exception as error:

@@ -17,7 +17,7 @@ from . import _messages, _multicast
 from ._datagram import Datagram, InternetAddress
 from ._intake import Intake
 from ._limits import EndpointLimits
-from ._outlet import Outlet
+from ._outlet import Outlet, passes
 from ._statistics import EndpointStatistics
 from ._ways import FAMILIES, look_up
 
@@ -159,7 +159,9 @@ class UDPEndpoint(Generic[SendT, ReceiveT]):
         data = cast("bytes", message) if coder is None else coder.encode(message)
         try:
             self._outlet.transmit(data, to)
-        except BlockingIOError:
+        except OSError as error:
+            if not passes(error):
+                raise
             raise trio.WouldBlock from None
 
     async def send_batch(

@@ -60,7 +60,7 @@ class Outlet:
                 self.transmit(data, to)
                 return
             except OSError as error:
-                if not _passes(error):
+                if not passes(error):
                     raise
         self.waited += 1
         async with self._turn:
@@ -77,7 +77,7 @@ class Outlet:
                 except trio.ClosedResourceError:
                     raise ConnectionClosedError("this endpoint was closed") from None
             except OSError as error:
-                if not _passes(error):
+                if not passes(error):
                     raise
                 await trio.sleep(_PAUSE)
 
@@ -85,10 +85,9 @@ class Outlet:
         """Hand one datagram to the kernel now.
 
         Raises:
-            BlockingIOError: the kernel has no room.
+            OSError: the kernel has no room (see `passes`), or refuses to send it.
             LocalProtocolError: the datagram is larger than any can be, or than the way allows.
             ConnectionClosedError: the endpoint is closed.
-            OSError: the system refuses to send it.
         """
         try:
             if to is None:
@@ -147,6 +146,6 @@ class Outlet:
         return error
 
 
-def _passes(error: OSError) -> bool:
+def passes(error: OSError) -> bool:
     """Whether the same datagram may be sent a moment later."""
     return isinstance(error, BlockingIOError) or error.errno in EXHAUSTED

@@ -51,7 +51,7 @@ class Source:
 
     endpoint: UDPEndpoint
     home: dict[InternetAddress, Member[Any, Any]] = attrs.field(factory=dict[Any, Any])
-    waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    receiving: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
 
 class UDPServer(Generic[SendT, ReceiveT]):
@@ -154,11 +154,10 @@ class UDPServer(Generic[SendT, ReceiveT]):
     async def _receive_from(self, source: Source) -> None:
         """Handle what comes until a drain begins, and then what has come before it."""
         endpoint = source.endpoint
-        while self._drain is None:
-            batch: list[Datagram] = []
-            with trio.CancelScope() as source.waiting:
-                batch = await self._receive_batch(endpoint)
-            await self._handle(source, batch)
+        with source.receiving:
+            while True:
+                # What has been taken is handled before anything can be cancelled.
+                await self._handle(source, await self._receive_batch(endpoint))
         for _ in range(_LAST_BATCHES):
             batch = endpoint.receive_batch_nowait()
             if not batch:
@@ -292,7 +291,7 @@ class UDPServer(Generic[SendT, ReceiveT]):
         if self._sessions is not None:
             self._sessions.drain = drain
         for source in self._sources:
-            source.waiting.cancel(reason="the server drains")
+            source.receiving.cancel(reason="the server drains")
         await self._stopped.wait()
         report = await drain.run(self._sessions or _Nobody())
         for source in self._sources:
