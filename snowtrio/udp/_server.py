@@ -303,6 +303,9 @@ class UDPServer(Generic[SendT, ReceiveT]):
 class _Nobody:
     """The sessions of a server that has none."""
 
+    def settle(self) -> None:
+        pass
+
     async def say_goodbye(self) -> None:
         pass
 

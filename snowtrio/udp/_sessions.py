@@ -221,6 +221,9 @@ class Sessions(Generic[SendT, ReceiveT]):
 
     # All of them, as a drain asks for it
 
+    def settle(self) -> None:
+        """Leave them as they are; they have no hook for it."""
+
     async def say_goodbye(self) -> None:
         """Let handlers see the end behind what has come."""
         for member in self.members:
