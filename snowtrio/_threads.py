@@ -165,7 +165,7 @@ class Threads:
 
     @property
     def max_threads(self) -> int:
-        """How many run at a time; may be changed while they do, which stops none."""
+        """How many run at a time. Changed in Trio it holds for that run at once, and stops none."""
         return self._max_threads
 
     @max_threads.setter
@@ -226,10 +226,10 @@ class ThreadedFunction(Generic[P, ResultT_co]):
 
     def __get__(self, instance: object, owner: type) -> ThreadedFunction[..., ResultT_co]:
         """Return a method, where the function stands in a class."""
-        if instance is None:
+        bind = getattr(self.function, "__get__", None)
+        if instance is None or bind is None:
             return self
-        method: Callable[..., ResultT_co] = self.function.__get__(instance, owner)
-        return ThreadedFunction(method, self.threads)
+        return ThreadedFunction(bind(instance, owner), self.threads)
 
     def __repr__(self) -> str:
         return f"<{self.function!r} in {self.threads!r}>"

@@ -42,6 +42,11 @@ class Notifier:
         """Whether there is anybody to tell."""
         return self._sender is not None
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was said that the service ends."""
+        return self._stopping
+
     def ready(self, *servers: object, status: str | None = None) -> None:
         """Say that the service has started (``READY=1``), as ``Type=notify`` waits for.
 
@@ -108,23 +113,12 @@ class Notifier:
         if self._sender is not None:
             self._sender.send(tuple(fields), data)
 
-    async def watch(self) -> None:
-        """Tell the watchdog that we live, twice in the time that it gives us (``WATCHDOG=1``).
 
-        Run by `open_notifier`. That it runs shows that Trio's loop does, so a handler that blocks
-        the loop is found out; nothing else is.
-        """
-        while self.watchdog_timeout is not None:
-            self._tell({"WATCHDOG": 1})
-            await trio.sleep(self.watchdog_timeout / 2)
-
-    async def part(self) -> None:
-        """Say that the service ends, unless that was said; wait until it has left, for a while."""
-        if not self._stopping:
-            self.stopping()
-        if self._sender is not None:
-            with trio.move_on_after(_PARTING, shield=True):
-                await self._sender.flush()
+async def _watch(notifier: Notifier) -> None:
+    """Tell the watchdog that we live, twice in the time that it gives us."""
+    while notifier.watchdog_timeout is not None:
+        notifier.notify(WATCHDOG=1)
+        await trio.sleep(notifier.watchdog_timeout / 2)
 
 
 @asynccontextmanager
@@ -132,7 +126,9 @@ async def open_notifier(*, unset_environment: bool = True) -> AsyncGenerator[Not
     """Give a `Notifier`, and tell the watchdog for the time of a block that we live.
 
     The block is the service: when it is left, the manager is told that the service ends, unless it
-    was. Until then the watchdog hears of us, during a drain too.
+    was, and has a second to hear of it. Until then the watchdog (``WatchdogSec=``) hears of us
+    twice in its time, during a drain too. That it does shows that Trio's loop comes round, so a
+    handler that blocks the loop is found out; nothing else is.
 
     Parameters:
         unset_environment: remove ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` from
@@ -154,11 +150,14 @@ async def open_notifier(*, unset_environment: bool = True) -> AsyncGenerator[Not
     try:
         async with open_plain_nursery() as nursery:
             nursery.start_soon(sender.run)
-            nursery.start_soon(notifier.watch)
+            nursery.start_soon(_watch, notifier)
             try:
                 yield notifier
             finally:
-                await notifier.part()
+                if not notifier.is_stopping:
+                    notifier.stopping()
+                with trio.move_on_after(_PARTING, shield=True):
+                    await sender.flush()
             nursery.cancel_scope.cancel(reason="the service has ended")
     finally:
         sender.close()
