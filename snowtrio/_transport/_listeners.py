@@ -77,12 +77,16 @@ class SocketListener(Listener):
         self._unlink = unlink
         self._identity = _identity(unlink) if unlink is not None else None
 
+    async def wait_waiting(self) -> None:
+        """Wait until something waits to be accepted; another process may take it first."""
+        if self.socket.fileno() == -1:
+            raise trio.ClosedResourceError("the listener was closed by this side")
+        await trio.lowlevel.wait_readable(self.socket)
+
     async def accept_some(self, room: Callable[[], int]) -> list[Transport]:
         """Wait for the first, take what is there with it."""
         while True:
-            if self.socket.fileno() == -1:
-                raise trio.ClosedResourceError("the listener was closed by this side")
-            await trio.lowlevel.wait_readable(self.socket)
+            await self.wait_waiting()
             limit = room() if self._at_once is None else min(room(), self._at_once)
             accepted = self.accept_waiting(limit)
             if accepted or limit < 1:

@@ -6,16 +6,17 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, MutableSequence, Sequence
 from typing import Any, TypeAlias
 
 import attrs
 import trio
 
 from .._supervisor import DrainTimeouts, open_plain_nursery
-from .._transport import listener_from_socket
+from .._transport import Listener, SocketListener
 from ._control import Control
 from ._limits import WorkerLimits
+from ._sharing import SharedListener, Turns
 from ._worker import Worker
 
 Target: TypeAlias = Callable[..., Awaitable[object]]
@@ -39,7 +40,7 @@ class Task:
         target: what it runs.
         args: for the target.
         sockets: where it listens.
-        shared: whether other workers accept from the same sockets.
+        counts: what each worker has accepted, where others accept from the same sockets.
         control: its end of the line.
         limits: those of all workers.
         mask: the signals that are held back in its parent otherwise.
@@ -49,7 +50,7 @@ class Task:
     target: Target
     args: tuple[Any, ...]
     sockets: Sequence[socket.socket]
-    shared: bool
+    counts: MutableSequence[int] | None
     control: socket.socket
     limits: WorkerLimits
     mask: Collection[int]
@@ -69,7 +70,7 @@ def run_task(task: Task) -> None:
 async def run_worker(task: Task) -> None:
     """Run the target until it returns: drained, most of the time, or cut on command."""
     control = Control(task.control)
-    listeners = [listener_from_socket(sock, shared=task.shared) for sock in task.sockets]
+    listeners = open_listeners(task)
     worker = Worker(task.number, listeners, control, task.limits.report_interval)
     try:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
@@ -87,6 +88,15 @@ async def run_worker(task: Task) -> None:
         for listener in listeners:
             await listener.aclose()
         await control.aclose()
+
+
+def open_listeners(task: Task) -> list[Listener]:
+    """Return listeners for the sockets; those that others have too are accepted from in turn."""
+    listeners = [SocketListener(sock) for sock in task.sockets]
+    if task.counts is None:
+        return [*listeners]
+    turns = Turns(task.number, task.counts)
+    return [SharedListener(listener, turns) for listener in listeners]
 
 
 async def _drain_on_signal(signals: Any, worker: Worker, limits: WorkerLimits) -> None:

@@ -14,7 +14,7 @@ from .._server import AnyListener
 from .._transport import SocketListener, as_listener, close_at_once
 from ._child import Target
 from ._limits import WorkerLimits
-from ._spawn import Recipe, check_target
+from ._spawn import Recipe, check_target, shared_counts
 from ._workers import Workers
 
 
@@ -75,7 +75,8 @@ async def run_workers(
             for number in range(count)
         ]
         bounds = limits if limits is not None else WorkerLimits()
-        recipe = Recipe(target, args, not callable(listeners), bounds)
+        counts = shared_counts(count) if count > 1 and not callable(listeners) else None
+        recipe = Recipe(target, args, counts, bounds)
         await Workers(recipe, sockets, own.aclose).run(task_status=task_status)
 
 

@@ -9,11 +9,11 @@ import os
 import pickle
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import trio
@@ -32,13 +32,13 @@ class Recipe:
     Parameters:
         target: what they run.
         args: for the target.
-        shared: whether they accept from the same sockets.
+        counts: what each has accepted, for those who accept from the same sockets.
         limits: theirs.
     """
 
     target: Target
     args: tuple[Any, ...]
-    shared: bool
+    counts: MutableSequence[int] | None
     limits: WorkerLimits
 
 
@@ -68,6 +68,11 @@ def check_target(target: Target, args: tuple[Any, ...]) -> None:
         raise TypeError(f"the arguments of workers cannot be pickled: {error}") from error
 
 
+def shared_counts(workers: int) -> MutableSequence[int]:
+    """Return a number for each worker, 0 at first, in memory that all of them will share."""
+    return cast("MutableSequence[int]", _spawn.RawArray("Q", workers))
+
+
 def start_process(
     recipe: Recipe, number: int, sockets: Sequence[socket.socket], control: socket.socket
 ) -> SpawnProcess:
@@ -88,7 +93,7 @@ def start_process(
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     try:
         task = Task(
-            number, recipe.target, recipe.args, sockets, recipe.shared, control, recipe.limits, mask
+            number, recipe.target, recipe.args, sockets, recipe.counts, control, recipe.limits, mask
         )
         process = _spawn.Process(target=run_task, args=(task,), name=f"worker {number}")
         process.start()

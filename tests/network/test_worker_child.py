@@ -58,7 +58,7 @@ async def working(target: Callable[..., Any] = serve, *args: Any) -> AsyncGenera
     """Be a worker's parent; at the end it has to have ended by itself."""
     ours, theirs = socket.socketpair()
     sock = socket.create_server(("127.0.0.1", 0))
-    task = Task(3, target, args, [sock], True, theirs, LIMITS, ())
+    task = Task(3, target, args, [sock], [0] * 4, theirs, LIMITS, ())
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     async with stream, trio.open_nursery() as nursery:
         nursery.start_soon(run_worker, task)
@@ -193,7 +193,7 @@ async def test_what_the_target_raises_is_raised() -> None:
     ours, theirs = socket.socketpair()
     sock = socket.create_server(("127.0.0.1", 0))
     with ours, pytest.raises(LookupError, match="no such table"):
-        await run_worker(Task(0, fail, (), [sock], False, theirs, LIMITS, ()))
+        await run_worker(Task(0, fail, (), [sock], None, theirs, LIMITS, ()))
     assert sock.fileno() == -1
 
 
