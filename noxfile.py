@@ -22,6 +22,8 @@ WHEELS = Path(".nox", "_wheels").absolute()
 COVERAGE = Path(".nox", "_coverage").absolute()
 # For a whole run: a worker for each processor.
 WORKERS = ("--numprocesses=auto", "--dist=worksteal")
+# What does not depend on the version of Python is tested in full on one.
+ONCE_MORE = ("-m", "not on_one_python", "--hypothesis-profile=quick")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 nox.needs_version = ">=2025.5.1"
@@ -101,16 +103,17 @@ def tests(session: nox.Session) -> None:
 
     A whole run has a worker for each processor, and each takes its tests in a row, so that most
     files set up once what their tests share. It is measured on the Python that runs nox, and fails
-    below the project's threshold: measured everywhere, it would take twice the time.
+    below the project's threshold: measured everywhere, it would take twice the time. The others do
+    not repeat what is marked as ``on_one_python``, and try fewer of hypothesis' examples.
     """
     install_wheel(session, *DEPENDENCIES, *groups("test"))
     # -P keeps the checkout off the module path, so that its snowtrio is out of reach.
     if session.posargs:
         session.run("python", "-P", "-m", "pytest", *session.posargs)
         return
-    measured = ("--cov", "--cov-report=term") if session.python == RUNNING else ()
+    chosen = ("--cov", "--cov-report=term") if session.python == RUNNING else ONCE_MORE
     session.run(
-        *("python", "-P", "-m", "pytest", *WORKERS, *measured),
+        *("python", "-P", "-m", "pytest", *WORKERS, *chosen),
         env={"COVERAGE_FILE": str(COVERAGE)},
     )
 

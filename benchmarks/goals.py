@@ -75,6 +75,11 @@ GOALS = (
     compare("ws-64x32", "snowtrio-function", "picows", 0.9, 0.5),
     compare("ws-16k", "snowtrio", "websockets", 0.9),
     compare("ws-broadcast", "snowtrio", "websockets", 0.4),
+    compare("udp-64", "snowtrio", "asyncio-protocol", 0.8),
+    compare("udp-64", "snowtrio-endpoint", "asyncio-protocol", 0.8),
+    compare("udp-64", "snowtrio-function", "asyncio-protocol", 0.8),
+    compare("udp-64x1", "snowtrio", "asyncio-protocol", None, 0.8),
+    compare("udp-64x1", "snowtrio-function", "asyncio-protocol", 0.8),
     Goal(scenario="ws-memory", goal=24.0, stretch=16.0),
     Goal(scenario="memory", goal=18.0, stretch=12.0),
 )

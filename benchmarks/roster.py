@@ -82,6 +82,16 @@ WEBSOCKET_SERVERS = {
 }
 """The WebSocket servers, in ``peers/``."""
 
+UDP_SERVERS = {
+    "snowtrio": Entry("snowtrio_udp", "sessions"),
+    "snowtrio-endpoint": Entry("snowtrio_udp", "endpoint"),
+    "snowtrio-function": Entry("snowtrio_udp", "function"),
+    "asyncio-protocol": Entry("asyncio_datagrams", "asyncio"),
+    "uvloop-protocol": Entry("asyncio_datagrams", "uvloop", needs="uvloop"),
+    "trio": Entry("raw_trio_udp"),
+}
+"""The UDP servers, in ``peers/``: of ours a session a peer, an endpoint, a plain function."""
+
 HTTP_CLIENTS = {
     "snowtrio": Entry("snowtrio_http", needs="httptools"),
     "httpx": Entry("httpx_trio", needs="httpx"),
@@ -98,7 +108,9 @@ def is_installed(name: str) -> bool:
     """Whether a server's library is here."""
     if name in PROGRAMS:
         return shutil.which(name) is not None
-    rosters = (SERVERS, REDIS_CLIENTS, HTTP_SERVERS, HTTP_CLIENTS, WEBSOCKET_SERVERS)
+    rosters = (
+        *(SERVERS, REDIS_CLIENTS, HTTP_SERVERS, HTTP_CLIENTS, WEBSOCKET_SERVERS, UDP_SERVERS),
+    )
     entries = [entry[name] for entry in rosters if name in entry]
     return all(importlib.util.find_spec(entry.needs) is not None for entry in entries)
 
@@ -109,6 +121,8 @@ def server(name: str, workload: str) -> Entry:
     Raises:
         LookupError: there is none.
     """
+    if workload == "datagrams":
+        return UDP_SERVERS[name]
     if workload.startswith("websocket"):
         return WEBSOCKET_SERVERS[name]
     return (HTTP_SERVERS if workload == "http" else SERVERS)[name]

@@ -7,7 +7,7 @@ from functools import partial
 
 import attrs
 import roster
-from measure import broadcast, connects, echo, http, memory, pool, redis, requests
+from measure import broadcast, connects, datagrams, echo, http, memory, pool, redis, requests
 from measure.settings import Figures, Settings
 
 OURS = ("snowtrio", "snowtrio-batches", "snowtrio-function")
@@ -174,6 +174,17 @@ def open_websockets(label: str, title: str, workload: str) -> Scenario:
     )
 
 
+def over_udp(label: str, sockets: int, in_flight: int) -> Scenario:
+    """Return an echo of datagrams of 64 bytes."""
+    return Scenario(
+        name=f"udp-{label}",
+        title=f"UDP echo, {many(sockets, 'peer')} x {in_flight} in flight",
+        unit="CPU µs a datagram",
+        servers=tuple(roster.UDP_SERVERS),
+        measure=partial(datagrams.measure, sockets=sockets, in_flight=in_flight),
+    )
+
+
 WEBSOCKETS = tuple(roster.WEBSOCKET_SERVERS)
 WITHOUT_DEFLATE = ("trio-websocket", "picows", "picows-uvloop")
 EVERYBODY = (*OURS, *STREAMS, *CALLBACKS)
@@ -253,6 +264,9 @@ SCENARIOS = (
     ),
     open_websockets("memory", "", "websocket"),
     open_websockets("memory-deflate", " with compression", "websocket-deflate"),
+    over_udp("64", 1, 64),
+    over_udp("64x1", 64, 1),
+    over_udp("1", 1, 1),
     Scenario(
         name="memory",
         title="memory of an idle connection, before it has spoken and after a line",

@@ -14,7 +14,7 @@ import profiles
 import roster
 
 WORKLOADS = (
-    *("lines", "prefixed", "broadcast", "http"),
+    *("lines", "prefixed", "broadcast", "http", "datagrams"),
     *("websocket", "websocket-deflate", "websocket-broadcast"),
 )
 
@@ -22,7 +22,10 @@ WORKLOADS = (
 def main() -> None:
     """Start the server; it prints its port."""
     parser = argparse.ArgumentParser(description=__doc__)
-    servers = {*roster.SERVERS, *roster.HTTP_SERVERS, *roster.WEBSOCKET_SERVERS}
+    servers = {
+        *(*roster.SERVERS, *roster.HTTP_SERVERS),
+        *(*roster.WEBSOCKET_SERVERS, *roster.UDP_SERVERS),
+    }
     parser.add_argument("server", choices=sorted(servers))
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--certificate", type=Path, help="speak TLS with this one and its key")

@@ -20,7 +20,6 @@ import argparse
 import functools
 import importlib
 import logging
-import signal
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -28,8 +27,8 @@ from typing import Any, TypeAlias
 
 import trio
 
-from snowtrio import DrainTimeouts
-from snowtrio.asgi import ASGIApplication, LifespanError, serve_asgi
+from snowtrio import DrainTimeouts, run_service
+from snowtrio.asgi import ASGIApplication, ASGIServer, LifespanError, serve_asgi
 
 Message: TypeAlias = MutableMapping[str, Any]
 
@@ -86,8 +85,12 @@ def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext
     return context
 
 
-async def main(app: ASGIApplication, arguments: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
+async def main(app: ASGIApplication, arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+
+    def ready(server: ASGIServer) -> None:
+        print(f"listening on {arguments.host}:{server.port}", flush=True)
+
     serve = functools.partial(
         serve_asgi,
         app,
@@ -96,12 +99,8 @@ async def main(app: ASGIApplication, arguments: argparse.Namespace) -> None:
         ssl_context=make_ssl_context(arguments.tls_cert, arguments.tls_key),
         root_path=arguments.root_path,
     )
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(serve)
-            print(f"listening on {arguments.host}:{server.port}", flush=True)
-            await anext(signals)
-            await server.drain(DrainTimeouts(wait=arguments.drain))
+    timeouts = DrainTimeouts(wait=arguments.drain)
+    return (await run_service(serve, ready=ready, timeouts=timeouts)).status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -123,13 +122,11 @@ def parse_arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     parsed = parse_arguments()
-    status: int | str = 0
     try:
         application = find_application(parsed.app) if parsed.app else hello
     except (ImportError, AttributeError) as error:
         sys.exit(f"asgi_server: {parsed.app}: {error}")
     try:
-        trio.run(main, application, parsed)
-    except* (OSError, LifespanError) as errors:  # The port is in use, say.
-        status = f"asgi_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, application, parsed))
+    except (OSError, LifespanError) as error:  # The port is in use, say.
+        sys.exit(f"asgi_server: {error}")

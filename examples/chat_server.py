@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import signal
 import sys
 
 import attrs
@@ -28,8 +27,10 @@ from snowtrio import (
     LineCodec,
     Protocol,
     ReceiveTooLargeError,
+    Server,
     ServerLimits,
     Side,
+    run_service,
     serve_tcp,
 )
 
@@ -140,29 +141,29 @@ class Chat(Protocol[bytes, bytes, Member]):
             connection.stop_receiving()
 
 
-async def main(host: str, port: int, max_connections: int) -> None:
-    """Serve until SIGINT or SIGTERM, then say farewell to all."""
+async def main(host: str, port: int, max_connections: int) -> int:
+    """Serve until SIGINT or SIGTERM, then say farewell to all; return the exit status."""
+
+    def ready(server: Server[bytes, bytes, Member]) -> None:
+        print(f"listening on {host}:{server.port}", flush=True)
+
     limits = ServerLimits(
         max_connections=max_connections,
         max_outbox_messages=256,
         max_outbox_bytes=64 * 1024,
         drain_timeout=2,
     )
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            serve = functools.partial(
-                serve_tcp,
-                None,
-                Chat(Room()),
-                port,
-                host=host,
-                limits=limits,
-                when_full=b"* the room is full\n",
-            )
-            server = await nursery.start(serve)
-            print(f"listening on {host}:{server.port}", flush=True)
-            await anext(signals)
-            await server.drain(DrainTimeouts(goodbye=2, wait=5))
+    serve = functools.partial(
+        serve_tcp,
+        None,
+        Chat(Room()),
+        port,
+        host=host,
+        limits=limits,
+        when_full=b"* the room is full\n",
+    )
+    timeouts = DrainTimeouts(goodbye=2, wait=5)
+    return (await run_service(serve, ready=ready, timeouts=timeouts)).status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -175,9 +176,7 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = parse_arguments()
-    status: int | str = 0
     try:
-        trio.run(main, arguments.host, arguments.port, arguments.max_connections)
-    except* OSError as errors:  # The port is in use, say.
-        status = f"chat_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, arguments.host, arguments.port, arguments.max_connections))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"chat_server: {error}")

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import functools
-import signal
 import sys
 
 import trio
 
-from snowtrio import Connection, RawCodec, serve_tcp
+from snowtrio import Connection, RawCodec, Server, run_service, serve_tcp
 
 
 def echo(connection: Connection[bytes], data: bytes) -> bytes:  # noqa: ARG001
@@ -24,15 +23,14 @@ def echo(connection: Connection[bytes], data: bytes) -> bytes:  # noqa: ARG001
     return data
 
 
-async def main(host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            serve = functools.partial(serve_tcp, echo, RawCodec(), port, host=host)
-            server = await nursery.start(serve)
-            print(f"listening on {host}:{server.port}", flush=True)
-            await anext(signals)
-            await server.drain()
+async def main(host: str, port: int) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+
+    def ready(server: Server[bytes]) -> None:
+        print(f"listening on {host}:{server.port}", flush=True)
+
+    serve = functools.partial(serve_tcp, echo, RawCodec(), port, host=host)
+    return (await run_service(serve, ready=ready)).status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -44,9 +42,7 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = parse_arguments()
-    status: int | str = 0
     try:
-        trio.run(main, arguments.host, arguments.port)
-    except* OSError as errors:  # The port is in use, say.
-        status = f"echo_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, arguments.host, arguments.port))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"echo_server: {error}")

@@ -24,7 +24,6 @@ import argparse
 import functools
 import inspect
 import json
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeGuard, cast
@@ -37,6 +36,8 @@ from snowtrio import (
     LocalProtocolError,
     RemoteProtocolError,
     RequestHandler,
+    Server,
+    run_service,
     serve_tcp,
 )
 
@@ -220,16 +221,15 @@ async def handle(peer: Peer) -> None:
         raise
 
 
-async def main(host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
+async def main(host: str, port: int) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
     codec = JSONRPCCodec(loads=read_line, max_message_size=1024 * 1024)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            serve = functools.partial(serve_tcp, handle, codec, port, host=host)
-            server = await nursery.start(serve)
-            print(f"listening on {host}:{server.port}", flush=True)
-            await anext(signals)
-            await server.drain()
+
+    def ready(server: Server[Any]) -> None:
+        print(f"listening on {host}:{server.port}", flush=True)
+
+    serve = functools.partial(serve_tcp, handle, codec, port, host=host)
+    return (await run_service(serve, ready=ready)).status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -241,9 +241,7 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = parse_arguments()
-    status: int | str = 0
     try:
-        trio.run(main, arguments.host, arguments.port)
-    except* OSError as errors:  # The port is in use, say.
-        status = f"jsonrpc_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, arguments.host, arguments.port))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"jsonrpc_server: {error}")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import signal
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -25,7 +24,15 @@ from _redis_resp import Command, Reply, RespCodec, failure
 from _redis_store import Store
 from _redis_table import Session, execute
 
-from snowtrio import Connection, RemoteProtocolError, ServerLimits, SnowtrioError, serve_tcp
+from snowtrio import (
+    Connection,
+    RemoteProtocolError,
+    Server,
+    ServerLimits,
+    SnowtrioError,
+    run_service,
+    serve_tcp,
+)
 
 # Each puts its commands into the table.
 COMMANDS = (_redis_admin, _redis_data, _redis_keys)
@@ -74,28 +81,29 @@ async def sweep(store: Store) -> None:
             await trio.lowlevel.checkpoint()
 
 
-async def main(host: str, port: int, max_connections: int) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
+async def main(host: str, port: int, max_connections: int) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+
+    def ready(server: Server[Reply, Command]) -> None:
+        print(f"listening on {host}:{server.port}", flush=True)
+
     store = Store()
     handler = functools.partial(serve_client, store)
     limits = ServerLimits(max_connections=max_connections)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            serve = functools.partial(
-                serve_tcp,
-                handler,
-                RespCodec(),
-                port,
-                host=host,
-                limits=limits,
-                when_full=TOO_MANY_CLIENTS.wire,
-            )
-            server = await nursery.start(serve)
-            nursery.start_soon(sweep, store)
-            print(f"listening on {host}:{server.port}", flush=True)
-            await anext(signals)
-            await server.drain()
-            nursery.cancel_scope.cancel(reason="the server has drained")
+    serve = functools.partial(
+        serve_tcp,
+        handler,
+        RespCodec(),
+        port,
+        host=host,
+        limits=limits,
+        when_full=TOO_MANY_CLIENTS.wire,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, store)
+        report = await run_service(serve, ready=ready)
+        nursery.cancel_scope.cancel(reason="the server has drained")
+    return report.status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -108,9 +116,9 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = parse_arguments()
-    status: int | str = 0
+    status: int | str
     try:
-        trio.run(main, arguments.host, arguments.port, arguments.max_connections)
+        status = trio.run(main, arguments.host, arguments.port, arguments.max_connections)
     except* OSError as errors:  # The port is in use, say.
         status = f"redis_server: {errors.exceptions[0]}"
     sys.exit(status)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import time
 from collections import deque
@@ -31,8 +30,8 @@ from urllib.parse import urlsplit
 
 import trio
 
-from snowtrio import WhenSlow
-from snowtrio.http import HTTPError, HTTPLimits, Request, Response, serve_http
+from snowtrio import WhenSlow, run_service
+from snowtrio.http import HTTPError, HTTPLimits, HTTPServer, Request, Response, serve_http
 from snowtrio.websocket import Hub, WebSocket, WebSocketLimits, accept_websocket
 
 PAGE = Path(__file__).with_suffix(".html").read_bytes()
@@ -203,8 +202,12 @@ def read_text(message: str | bytes) -> str | None:
     return clean(text, MAX_TEXT) if isinstance(text, str) else None
 
 
-async def main(arguments: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
+async def main(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+
+    def ready(server: HTTPServer) -> None:
+        print(f"listening on {arguments.host}:{server.port}", flush=True)
+
     limits = HTTPLimits(
         max_connections=arguments.max_connections,
         # So much may wait for a member that does not keep up.
@@ -218,12 +221,7 @@ async def main(arguments: argparse.Namespace) -> None:
         host=arguments.host,
         limits=limits,
     )
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(serve)
-            print(f"listening on {arguments.host}:{server.port}", flush=True)
-            await anext(signals)
-            await server.drain()
+    return (await run_service(serve, ready=ready)).status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -236,9 +234,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    status: int | str = 0
     try:
-        trio.run(main, parse_arguments())
-    except* OSError as errors:  # The port is in use, say.
-        status = f"websocket_chat: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, parse_arguments()))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"websocket_chat: {error}")

@@ -14,14 +14,21 @@ every client is told so (1001).
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
-import signal
 import ssl
 import sys
 
 import trio
 
-from snowtrio.websocket import Deflate, WebSocket, WebSocketLimits, serve_websocket
+from snowtrio import run_service
+from snowtrio.websocket import (
+    Deflate,
+    WebSocket,
+    WebSocketLimits,
+    WebSocketServer,
+    serve_websocket,
+)
 
 
 async def echo(websocket: WebSocket) -> None:
@@ -40,29 +47,22 @@ def make_ssl_context(certificate: str | None, key: str | None) -> ssl.SSLContext
     return context
 
 
-async def serve(
-    arguments: argparse.Namespace, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Serve as the arguments say."""
-    await serve_websocket(
+async def main(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+
+    def ready(server: WebSocketServer) -> None:
+        print(f"listening on {arguments.host}:{server.port}", flush=True)
+
+    serve = functools.partial(
+        serve_websocket,
         echo,
         arguments.port,
         host=arguments.host,
         ssl_context=make_ssl_context(arguments.tls_cert, arguments.tls_key),
         compression=Deflate() if arguments.compression == "deflate" else None,
         limits=WebSocketLimits(max_message_size=arguments.max_message_size or None),
-        task_status=task_status,
     )
-
-
-async def main(arguments: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(serve, arguments)
-            print(f"listening on {arguments.host}:{server.port}", flush=True)
-            await anext(signals)
-            await server.drain()
+    return (await run_service(serve, ready=ready)).status
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -88,9 +88,7 @@ def parse_arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     logging.getLogger("snowtrio.http.access").setLevel(logging.WARNING)
-    status: int | str = 0
     try:
-        trio.run(main, parse_arguments())
-    except* OSError as errors:  # The port is in use, say.
-        status = f"websocket_echo_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, parse_arguments()))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"websocket_echo_server: {error}")

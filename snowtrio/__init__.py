@@ -1,7 +1,8 @@
 """Networking for Trio: framed connections, bounded pools, handshakes, graceful drains.
 
 Codecs are in `snowtrio.codecs`, what tests need in `snowtrio.testing`, the way to and from anyio in
-`snowtrio.interop`, and requests from threads in `snowtrio.blocking`.
+`snowtrio.interop`, requests from threads in `snowtrio.blocking`, and what makes a program a service
+of systemd in `snowtrio.systemd`.
 """
 
 from __future__ import annotations
@@ -43,10 +44,19 @@ from ._errors import (
     SkippedMessageError,
     SlowConsumerError,
     SnowtrioError,
+    SocketOptionError,
     StalledError,
     TruncatedError,
+    UnsupportedOptionError,
 )
 from ._protocol import Protocol
+from ._proxy_protocol import (
+    ProxyHeader,
+    ProxyInfo,
+    ProxyTLS,
+    encode_proxy_header,
+    parse_proxy_header,
+)
 from ._replies import RequestHandler
 from ._requests import (
     ById,
@@ -83,17 +93,24 @@ from ._supervisor import (
     PoolStatistics,
     Refusal,
 )
+from ._threads import ThreadedFunction, Threads, ThreadsStatistics
 from ._transport import (
     BufferedStream,
     Endpoint,
+    KeepAlive,
     Listener,
+    ProxyingEndpoint,
+    SocketOptions,
     StreamEndpoint,
     TCPEndpoint,
     Transport,
     UnixEndpoint,
+    behind_proxy,
     listener_from_socket,
     open_tcp_listeners,
     open_unix_listener,
+    read_socket_options,
+    set_socket_options,
 )
 from ._wakeup import WakeUp, WakeUpPoster
 from .codecs import (
@@ -140,6 +157,7 @@ __all__ = [
     "InOrder",
     "IncompleteFrameError",
     "JSONLinesCodec",
+    "KeepAlive",
     "LatencyHistogram",
     "LengthPrefixCodec",
     "LineCodec",
@@ -155,6 +173,10 @@ __all__ = [
     "PoolLimits",
     "PoolStatistics",
     "Protocol",
+    "ProxyHeader",
+    "ProxyInfo",
+    "ProxyTLS",
+    "ProxyingEndpoint",
     "Pushes",
     "RawCodec",
     "ReceiveBuffer",
@@ -182,30 +204,41 @@ __all__ = [
     "SkippedMessageError",
     "SlowConsumerError",
     "SnowtrioError",
+    "SocketOptionError",
+    "SocketOptions",
     "StalledError",
     "StreamEndpoint",
     "Subscriber",
     "SubscriberLimits",
     "SubscriberStatistics",
     "TCPEndpoint",
+    "ThreadedFunction",
+    "Threads",
+    "ThreadsStatistics",
     "Transport",
     "TruncatedError",
     "UnixEndpoint",
+    "UnsupportedOptionError",
     "WakeUp",
     "WakeUpPoster",
     "WhenCancelled",
     "WhenSlow",
+    "behind_proxy",
     "broadcast",
+    "encode_proxy_header",
     "listener_from_socket",
     "open_connection",
     "open_tcp_connection",
     "open_tcp_listeners",
     "open_unix_connection",
     "open_unix_listener",
+    "parse_proxy_header",
+    "read_socket_options",
     "run_service",
     "serve_listeners",
     "serve_tcp",
     "serve_unix",
+    "set_socket_options",
 ]
 
 # The private files are where things are written; this is where they are found. The codecs have been

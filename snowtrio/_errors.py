@@ -22,6 +22,8 @@ The tree, with the question that each branch answers::
     ├── PoolBusyError                 more senders wait for a place than allowed
     ├── SlowConsumerError             what a peer sent unasked is not taken fast enough
     ├── ServiceNotStartedError        a signal came before the servers had started
+    ├── SocketOptionError             the system refuses a socket option   (OSError)
+    │   └── UnsupportedOptionError    there is none such on this platform, or for this socket
     └── ConnectError                  no connection could be made   (OSError, with its errno)
         ├── ConnectRefusedError       (ConnectionRefusedError)
         ├── HostUnreachableError
@@ -34,6 +36,7 @@ says so: an ``except trio.BrokenResourceError`` written for a stream goes on wor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import ENOPROTOOPT
 
 import trio
 
@@ -170,6 +173,44 @@ class ServiceNotStartedError(SnowtrioError):
 
     Raised by ``nursery.start(run_service, …)`` alone, which has no server to return.
     """
+
+
+class SocketOptionError(SnowtrioError, OSError):
+    """The system refuses a socket option; whoever gave it must act.
+
+    Parameters:
+        errno: what the system said.
+        option: the option's name among `SocketOptions`, such as ``"keep_alive.idle"``.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, errno: int, option: str, reason: str) -> None:
+        super().__init__(errno, f"socket option {option}: {reason}")
+        self.option = option
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+    def __reduce__(self) -> tuple[type[SocketOptionError], tuple[int | str, ...]]:
+        return type(self), (self.errno or 0, self.option, self.reason)
+
+
+class UnsupportedOptionError(SocketOptionError):
+    """This platform, or this kind of socket, does not have a socket option.
+
+    ``SocketOptions(unsupported="ignore")`` does without it.
+
+    Parameters:
+        option: the option's name among `SocketOptions`.
+        reason: what does not have it.
+    """
+
+    def __init__(self, option: str, reason: str) -> None:
+        super().__init__(ENOPROTOOPT, option, reason)
+
+    def __reduce__(self) -> tuple[type[SocketOptionError], tuple[int | str, ...]]:
+        return type(self), (self.option, self.reason)
 
 
 class ConnectError(SnowtrioError, OSError):

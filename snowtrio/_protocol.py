@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeAlias, cast
 
@@ -11,14 +12,17 @@ from typing_extensions import TypeVar
 
 from ._codec import Codec
 from ._connection import Connection
-from ._errors import SnowtrioError
+from ._errors import SkippedMessageError, SnowtrioError
 from ._selection import Load
 from ._side import Side
+from ._threads import ThreadedFunction
 from ._transport import BufferedStream
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
+
+logger = logging.getLogger("snowtrio.connection")
 
 _DEPARTURES = (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -122,8 +126,13 @@ CoroutineHandler: TypeAlias = Callable[[Connection[SendT, ReceiveT, ContextT]], 
 FunctionHandler: TypeAlias = Callable[
     [Connection[SendT, ReceiveT, ContextT], ReceiveT], SendT | None
 ]
+ThreadedHandler: TypeAlias = ThreadedFunction[
+    [Connection[SendT, ReceiveT, ContextT], ReceiveT], SendT | None
+]
 Handler: TypeAlias = (
-    CoroutineHandler[SendT, ReceiveT, ContextT] | FunctionHandler[SendT, ReceiveT, ContextT]
+    CoroutineHandler[SendT, ReceiveT, ContextT]
+    | FunctionHandler[SendT, ReceiveT, ContextT]
+    | ThreadedHandler[SendT, ReceiveT, ContextT]
 )
 
 
@@ -174,6 +183,8 @@ def choose_handler(
         raise TypeError(f"{type(protocol).__name__} has a handle method: give no handler beside it")
     if not callable(handler):
         raise TypeError(f"a handler is a coroutine function or a plain function, not {handler!r}")
+    if isinstance(handler, ThreadedFunction):
+        return _answering_in_threads(cast("ThreadedHandler[SendT, ReceiveT, ContextT]", handler))
     if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004 - an object whose __call__ is async
     ):
@@ -188,6 +199,27 @@ def _answering(
 
     async def handle(connection: Connection[SendT, ReceiveT, ContextT]) -> None:
         await connection.answer(function)
+
+    return handle
+
+
+def _answering_in_threads(
+    function: ThreadedHandler[SendT, ReceiveT, ContextT],
+) -> CoroutineHandler[SendT, ReceiveT, ContextT]:
+    """Return a coroutine handler that answers one message after the other from threads."""
+
+    async def handle(connection: Connection[SendT, ReceiveT, ContextT]) -> None:
+        while True:
+            try:
+                message = await connection.receive()
+            except trio.EndOfChannel:
+                return
+            except SkippedMessageError as error:
+                logger.debug("skipped a message: %s", error)
+                continue
+            answer = await function(connection, message)
+            if answer is not None:
+                await connection.send(answer)
 
     return handle
 

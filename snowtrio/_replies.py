@@ -61,7 +61,8 @@ class RequestHandler(Generic[SendT, ReceiveT, ContextT]):
         function: an ``async def function(connection, request)`` that returns the reply, or None to
             send none; or an async generator function, each of whose items is sent as a reply of its
             own. It runs in a copy of the context variables of the handler; with `max_concurrent`
-            1 in those themselves, with no task in between.
+            1 in those themselves, with no task in between. Or a plain function marked with
+            `Threads`, which returns the reply.
         max_concurrent: requests of one connection that run, or are done and wait for their turn.
             Default 16.
         in_order: send the replies in the order of the requests, however the functions finish, as

@@ -55,6 +55,9 @@ class Descriptor:
         number: of the descriptor, which does not block; owned.
     """
 
+    number = -1
+    """Which one; -1 where there was none to be had."""
+
     def __init__(self, number: int) -> None:
         self.number = number
 
@@ -64,7 +67,8 @@ class Descriptor:
             os.write(self.number, ONE)
 
     def __del__(self) -> None:
-        os.close(self.number)
+        if self.number >= 0:
+            os.close(self.number)
 
 
 if sys.platform == "linux":
@@ -96,6 +100,8 @@ if sys.platform == "linux":
 
 class SocketLine:
     """A line that is a pair of sockets."""
+
+    _ends: tuple[socket.socket, ...] = ()
 
     def __init__(self) -> None:
         self._ends = self._out, self._in = socket.socketpair()

@@ -27,6 +27,12 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "snowtrio")
+# Where the same has been tried on another Python: nox asks for it.
+hypothesis.settings.register_profile(
+    "quick",
+    hypothesis.settings.get_profile("ci" if os.environ.get("CI") else "snowtrio"),
+    max_examples=25,
+)
 
 # A shell has what it starts in the background ignore Ctrl-C, and so would every program that the
 # tests start and send one.

@@ -102,6 +102,7 @@ async def serving(
     *,
     listener: MemoryListener | None = None,
     others: Sequence[Any] = (),
+    around: Callable[[MemoryListener], Any] = lambda listener: listener,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Serve in memory; at the end cancel, and check that nothing is left.
@@ -111,6 +112,7 @@ async def serving(
         protocol: lines by default.
         listener: a `MemoryListener` by default.
         others: listeners beside it.
+        around: makes of it what is served.
         options: of the server.
     """
     listener = listener if listener is not None else MemoryListener()
@@ -120,7 +122,11 @@ async def serving(
     try:
         async with trio.open_nursery() as nursery:
             serve = partial(
-                serve_listeners, handler, protocol or LineCodec(), [listener, *others], **options
+                serve_listeners,
+                handler,
+                protocol or LineCodec(),
+                [around(listener), *others],
+                **options,
             )
             served = Served(await nursery.start(serve), listener, nursery)
             yield served

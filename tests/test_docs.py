@@ -18,10 +18,12 @@ PAGES = [
     "tutorial/index.md",
     "tutorial/redis.md",
     "how-to/index.md",
+    "how-to/service.md",
     "how-to/http.md",
     "how-to/http-client.md",
     "how-to/asgi.md",
     "how-to/websocket.md",
+    "how-to/systemd.md",
 ]
 
 

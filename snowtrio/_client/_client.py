@@ -27,7 +27,7 @@ from .._supervisor import (
     Supervisor,
     open_plain_nursery,
 )
-from .._transport import Endpoint
+from .._transport import Endpoint, SocketOptions
 from ._endpoints import as_endpoints
 from ._inbox import Inbox, Received
 from ._limits import ClientLimits
@@ -76,6 +76,7 @@ class Client(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
         where: a host, an endpoint, or several endpoints of the same service, tried in turn.
         port: the host's port.
         ssl_context: speak TLS with the host.
+        options: of the sockets, set before they connect to the host.
         handler: gets each connection, or as a plain function each message, like a server's. Without
             one, and without a ``handle`` method of the protocol, `receive` gives what comes.
         limits: the bounds.
@@ -93,6 +94,7 @@ class Client(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
         port: int | None = None,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        options: SocketOptions | None = None,
         handler: Handler[SendT, ReceiveT, ContextT] | None = None,
         limits: ClientLimits | None = None,
         move_unsent: bool = False,
@@ -105,7 +107,7 @@ class Client(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
             spoken, Side.CLIENT, self._limits, logger=logger, propagate_errors=propagate_errors
         )
         self._opener = Opener(
-            self._supervisor, as_endpoints(where, port, ssl_context), self._limits
+            self._supervisor, as_endpoints(where, port, ssl_context, options), self._limits
         )
         self._pool = Pool(
             self._supervisor,

@@ -11,7 +11,7 @@ import attrs
 import trio
 from typing_extensions import TypeVar
 
-from .._errors import ConnectError, HandshakeError, HandshakeTimeoutError
+from .._errors import ConnectError, HandshakeError, HandshakeTimeoutError, SocketOptionError
 from .._supervisor import TLS, Member, Place, Supervisor
 from .._transport import Endpoint, merge_connect_errors, timed_out
 from ._limits import ClientLimits
@@ -168,9 +168,12 @@ class Opener(Generic[SendT, ReceiveT, ContextT]):
 def _is_final(error: Exception) -> bool:
     """Whether another attempt would only bring the same: a refused login, a bad certificate.
 
-    A handshake that the network or the clock cut short may well succeed the next time.
+    So would a socket option that the system refuses. A handshake that the network or the clock cut
+    short may well succeed the next time.
     """
-    if isinstance(error, ConnectError | HandshakeTimeoutError):
+    if isinstance(error, ConnectError):
+        return any(isinstance(cause, SocketOptionError) for cause in error.causes)
+    if isinstance(error, HandshakeTimeoutError):
         return False
     cause = error.__cause__
     if isinstance(cause, HandshakeError):

@@ -16,7 +16,7 @@ from .._connection import Connection
 from .._protocol import Protocol, as_protocol
 from .._side import Side
 from .._supervisor import Supervisor, open_plain_nursery
-from .._transport import Endpoint, TCPEndpoint, UnixEndpoint
+from .._transport import Endpoint, SocketOptions, TCPEndpoint, UnixEndpoint
 from ._client import logger
 from ._limits import ClientLimits
 from ._opening import Opener, Opening
@@ -67,6 +67,7 @@ def open_tcp_connection(
     port: int,
     *,
     ssl_context: ssl.SSLContext | None = None,
+    options: SocketOptions | None = None,
     limits: ClientLimits | None = None,
 ) -> AbstractAsyncContextManager[Connection[SendT, ReceiveT, ContextT]]:
     """Open one connection over TCP; see `open_connection`.
@@ -76,11 +77,11 @@ def open_tcp_connection(
         host: a name or address.
         port: its TCP port.
         ssl_context: speak TLS; the certificate must be for `host`.
+        options: of the socket, set before it connects.
         limits: the bounds.
     """
-    return open_connection(
-        protocol, TCPEndpoint(host, port, ssl_context=ssl_context), limits=limits
-    )
+    endpoint = TCPEndpoint(host, port, ssl_context=ssl_context, options=options)
+    return open_connection(protocol, endpoint, limits=limits)
 
 
 def open_unix_connection(
@@ -89,6 +90,7 @@ def open_unix_connection(
     *,
     ssl_context: ssl.SSLContext | None = None,
     tls_hostname: str | None = None,
+    options: SocketOptions | None = None,
     limits: ClientLimits | None = None,
 ) -> AbstractAsyncContextManager[Connection[SendT, ReceiveT, ContextT]]:
     """Open one connection to a Unix socket; see `open_connection`.
@@ -98,7 +100,10 @@ def open_unix_connection(
         path: where the server listens.
         ssl_context: speak TLS.
         tls_hostname: the name that the certificate must have.
+        options: of the socket, set before it connects.
         limits: the bounds.
     """
-    endpoint = UnixEndpoint(path, ssl_context=ssl_context, tls_hostname=tls_hostname)
+    endpoint = UnixEndpoint(
+        path, ssl_context=ssl_context, tls_hostname=tls_hostname, options=options
+    )
     return open_connection(protocol, endpoint, limits=limits)

@@ -11,8 +11,9 @@ from typing_extensions import TypeVar
 
 from .._codec import Codec
 from .._errors import ConnectionClosedError, LocalProtocolError
+from .._proxy_protocol import ProxyInfo
 from .._side import Side
-from .._transport import Address
+from .._transport import Address, PlainSocket
 from ._answering import Answering
 from ._control import Control
 from ._ending import Cause, Ending
@@ -92,6 +93,20 @@ class Connection(
     def peer_address(self) -> Address | None:
         """The peer's address, through TLS too."""
         return self._life.transport.peer_address
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The socket below, through TLS too; None where there is none, as in memory.
+
+        For its options and for looking at: whoever reads from it, writes to it or closes it breaks
+        the connection. After the connection has ended, it is closed.
+        """
+        return self._life.transport.socket
+
+    @property
+    def proxy(self) -> ProxyInfo | None:
+        """The proxy that brought it, where the server's listener is `behind_proxy`; else None."""
+        return self._life.transport.proxy
 
     def peer_certificate(self) -> dict[str, object] | None:
         """Return the peer's certificate as `ssl.SSLSocket.getpeercert` does, None without one."""
@@ -280,7 +295,8 @@ class Connection(
         unless it is None; it may also use ``send_nowait``. While the outbox is full it is not
         called, and no more is read; answers to at most 64 messages are made ahead.
 
-        It holds up everything else, so it must not take long. A checkpoint only where it waits.
+        It holds up everything else, so it must not take long (for a handler that does there is
+        `snowtrio.Threads`). A checkpoint only where it waits.
         Cancelled, answers that the outbox had no room for are lost; messages that it was not called
         for can be received.
 

@@ -17,7 +17,7 @@ from .._connection import Connection
 from .._errors import StalledError
 from .._protocol import Protocol, as_protocol, choose_handler
 from .._supervisor import DrainReport, DrainTimeouts, EnteredOnce, open_plain_nursery
-from .._transport import Endpoint
+from .._transport import Endpoint, SocketOptions
 from ._asking import Requester
 from ._calls import Call, WhenCancelled
 from ._correlation import Correlation, InOrder
@@ -51,6 +51,7 @@ class RequestClient(EnteredOnce, Requester[SendT, ReceiveT], Generic[SendT, Rece
         where: a host, an endpoint, or several endpoints of the same service, tried in turn.
         port: the host's port.
         ssl_context: speak TLS with the host.
+        options: of the sockets, set before they connect to the host.
         correlation: how replies find their requests; by their order unless one is given.
         limits: the bounds.
         when_cancelled: what becomes of the connection of a request that is cancelled.
@@ -68,6 +69,7 @@ class RequestClient(EnteredOnce, Requester[SendT, ReceiveT], Generic[SendT, Rece
         port: int | None = None,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        options: SocketOptions | None = None,
         correlation: Correlation[SendT, ReceiveT] | None = None,
         limits: RequestLimits | None = None,
         when_cancelled: WhenCancelled = WhenCancelled.DROP_REPLY,
@@ -91,6 +93,7 @@ class RequestClient(EnteredOnce, Requester[SendT, ReceiveT], Generic[SendT, Rece
             where,
             port,
             ssl_context=ssl_context,
+            options=options,
             limits=self._limits,
             move_unsent=move_unsent,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
@@ -32,6 +33,7 @@ class Acceptor:
         self.listener = listener
         self.errors = 0
         self._gate = gate
+        self._room = partial(gate.room, prefaced=listener.prefaced)
         self._wait = wait
         # Those accepted that still wait for a place: one at most, of a listener that does not ask
         # whether there is room.
@@ -45,10 +47,10 @@ class Acceptor:
             OSError: the listener itself is broken.
         """
         while True:
-            while not self._gate.room():
+            while not self._room():
                 await self._wait()
             try:
-                self._held += await self.listener.accept_some(self._gate.room)
+                self._held += await self.listener.accept_some(self._room)
             except OSError as error:
                 if error.errno not in EXHAUSTED:
                     raise

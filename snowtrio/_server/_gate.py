@@ -43,9 +43,13 @@ class Gate:
         self._welcome = welcome
         self._refuse = refuse
 
-    def room(self) -> int:
-        """Return how many connections may be accepted now, those to be refused among them."""
-        handshake = self._shakes_hands()
+    def room(self, *, prefaced: bool) -> int:
+        """Return how many connections may be accepted now, those to be refused among them.
+
+        Parameters:
+            prefaced: whether something is to be read of them first, which is a handshake too.
+        """
+        handshake = prefaced or self._shakes_hands()
         full = self._places.refusal(handshake=handshake) is Refusal.FULL
         if full and not self._waits:
             return MANY
@@ -61,16 +65,26 @@ class Gate:
 
         Returns False if it has to wait for a place and nothing was done.
         """
-        refusal = self._places.refusal(peer, handshake=self._shakes_hands())
+        handshake = transport.preface is not None or self._shakes_hands()
+        refusal = self._places.refusal(peer, handshake=handshake)
         if may_wait and self._passes(refusal):
             return False
         self.accepted += 1
         if refusal is None:
             self._welcome(transport, self._places.reserve(peer))
         else:
-            self.refused[refusal] += 1
-            self._refuse(transport)
+            self.turn_away(transport, refusal)
         return True
+
+    def turn_away(self, transport: Transport, refusal: Refusal) -> None:
+        """Refuse a connection that was accepted.
+
+        Parameters:
+            transport: owned from now on.
+            refusal: why.
+        """
+        self.refused[refusal] += 1
+        self._refuse(transport)
 
     def _passes(self, refusal: Refusal | None) -> bool:
         """Whether a refusal is worth waiting out: handshakes have a deadline."""

@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from .._codec import Codec
 from .._protocol import Handler, Protocol
-from .._transport import open_tcp_listeners, open_unix_listener
+from .._transport import SocketOptions, open_tcp_listeners, open_unix_listener
 from ._gate import WhenFull
 from ._limits import ServerLimits
 from ._server import AnyListener, Server
@@ -27,6 +27,7 @@ async def serve_tcp(
     port: int,
     *,
     host: str | None = "127.0.0.1",
+    options: SocketOptions | None = None,
     ssl_context: ssl.SSLContext | None = None,
     limits: ServerLimits | None = None,
     when_full: WhenFull = "close",
@@ -43,6 +44,7 @@ async def serve_tcp(
         protocol: a `Protocol` or a bare codec.
         port: 0 takes a free one.
         host: an address or name; None is all addresses, IPv4 and IPv6. Loopback by default.
+        options: of the sockets that listen, and so of the connections.
         ssl_context: speak TLS.
         limits: the bounds.
         when_full: what a peer gets that finds no place.
@@ -51,6 +53,8 @@ async def serve_tcp(
 
     Raises:
         OSError: the port is in use or the host unknown; nothing is left open.
+        SocketOptionError: an option is not for TCP listeners, not on this platform, or refused;
+            nothing is left open.
     """
     server = Server(
         handler,
@@ -60,7 +64,9 @@ async def serve_tcp(
         when_full=when_full,
         propagate_errors=propagate_errors,
     )
-    await server.serve(await open_tcp_listeners(port, host=host), task_status=task_status)
+    await server.serve(
+        await open_tcp_listeners(port, host=host, options=options), task_status=task_status
+    )
 
 
 async def serve_unix(
@@ -69,6 +75,7 @@ async def serve_unix(
     path: str | os.PathLike[str],
     *,
     mode: int = 0o600,
+    options: SocketOptions | None = None,
     ssl_context: ssl.SSLContext | None = None,
     limits: ServerLimits | None = None,
     when_full: WhenFull = "close",
@@ -83,6 +90,7 @@ async def serve_unix(
         path: the socket's file. A stale one is replaced, a live one is an error; it is removed at
             the end.
         mode: the file's permissions; by default only this user can connect.
+        options: of the connections' sockets.
         ssl_context: speak TLS.
         limits: the bounds.
         when_full: what a peer gets that finds no place.
@@ -91,6 +99,7 @@ async def serve_unix(
 
     Raises:
         OSError: another server listens there, or something else stands at `path`.
+        SocketOptionError: an option is not for Unix sockets, not on this platform, or refused.
     """
     server = Server(
         handler,
@@ -100,7 +109,9 @@ async def serve_unix(
         when_full=when_full,
         propagate_errors=propagate_errors,
     )
-    await server.serve([await open_unix_listener(path, mode=mode)], task_status=task_status)
+    await server.serve(
+        [await open_unix_listener(path, mode=mode, options=options)], task_status=task_status
+    )
 
 
 async def serve_listeners(

@@ -31,6 +31,7 @@ from .._supervisor import (
     DrainTimeouts,
     IdleWatch,
     LogLimit,
+    NoPlaceError,
     Place,
     PoolStatistics,
     Refusal,
@@ -81,8 +82,8 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
 
     Parameters:
         handler: a coroutine function called once a connection, or a plain function called once a
-            message whose result, if not None, is sent back. None where the protocol has a
-            ``handle`` method.
+            message whose result, if not None, is sent back; one that blocks is marked with
+            `Threads`. None where the protocol has a ``handle`` method.
         protocol: what is spoken; a bare codec is a protocol without a handshake.
         ssl_context: speak TLS, as part of the handshake.
         limits: the bounds.
@@ -204,6 +205,10 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
         tls = TLS(self.ssl_context) if self.ssl_context is not None else None
         try:
             member = await self._supervisor.introduce(place, transport, tls)
+        except NoPlaceError as error:
+            place.release()
+            self._gate.turn_away(transport, error.refusal)
+            return
         except Exception as error:
             place.release()
             self._handshake_failed(error)

@@ -32,6 +32,7 @@ async def run_service(
     *serve: Serve,
     ready: Callable[..., object] | None = None,
     reload: Callable[..., Awaitable[object]] | None = None,
+    stopping: Callable[..., object] | None = None,
     timeouts: DrainTimeouts | None = None,
     grace: float = 15.0,
     stop_signals: Sequence[int] | None = None,
@@ -63,6 +64,8 @@ async def run_service(
         ready: called once, with the servers, when all have started.
         reload: called with the servers for SIGHUP; what it raises is logged, and the service goes
             on. Without it SIGHUP does what it did before. Windows has none.
+        stopping: called once, with the servers that have started, when the first signal has come
+            and their drain begins: to tell a service manager, or a load balancer.
         timeouts: given to each server's ``drain``; without, it is called without.
         grace: seconds that hooks and shutdowns may take above what the phases of the drain may.
         stop_signals: those that stop it. By default SIGINT and SIGTERM, on Windows SIGBREAK too.
@@ -74,14 +77,15 @@ async def run_service(
         RuntimeError: this is not the main thread, where signals arrive.
         ServiceNotStartedError: a signal came before the servers had started, and ``nursery.start``
             waits for them.
-        Exception: what a server raised, or `ready`, as it is.
+        Exception: what a server raised, or `ready` or `stopping`, as it is.
     """
     if not serve:
         raise TypeError("a service needs a server to run")
-    stopping = find_signals(STOP_NAMES) if stop_signals is None else stop_signals
+    if stop_signals is None:
+        stop_signals = find_signals(STOP_NAMES)
     reloading = find_signals(RELOAD_NAMES) if reload is not None else []
-    with SignalReceiver(*stopping, *reloading) as signals:
-        service = Service(serve, signals, stopping, timeouts, grace)
+    with SignalReceiver(*stop_signals, *reloading) as signals:
+        service = Service(serve, signals, stop_signals, timeouts, grace, stopping)
         try:
             return await service.run(ready, reload, task_status)
         finally:
@@ -97,6 +101,7 @@ class Service:
         stop_signals: those that stop it; the others reload.
         timeouts: of the drain's phases.
         grace: seconds above them.
+        stopping: called when the drain begins.
     """
 
     def __init__(
@@ -106,10 +111,12 @@ class Service:
         stop_signals: Sequence[int],
         timeouts: DrainTimeouts | None,
         grace: float,
+        stopping: Callable[..., object] | None = None,
     ) -> None:
         self._signals = signals
         self._stop_signals = frozenset(stop_signals)
         self._timeouts = timeouts
+        self._tell_stopping = stopping
         phases = timeouts if timeouts is not None else DrainTimeouts()
         self._time = phases.goodbye + phases.wait + grace
         self._parts = [Part(each, self._drain_late) for each in serve]
@@ -190,6 +197,8 @@ class Service:
             if part.server is not None:
                 self._drain(part)
         self._starting.cancel(reason="a signal came before the start")
+        if self._tell_stopping is not None:
+            self._tell_stopping(*(part.server for part in self._parts if part.server is not None))
 
     def _cut(self, number: signal.Signals) -> None:
         self._received.append(number)

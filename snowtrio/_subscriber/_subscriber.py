@@ -21,7 +21,7 @@ from .._errors import ConnectError, ConnectionLostError, SkippedMessageError
 from .._protocol import Protocol, as_protocol, is_departure
 from .._side import Side
 from .._supervisor import EnteredOnce, Supervisor, open_plain_nursery
-from .._transport import Endpoint
+from .._transport import Endpoint, SocketOptions
 from ._backlog import Backlog, Gap
 from ._limits import SubscriberLimits
 from ._session import Session, SilenceError
@@ -73,6 +73,7 @@ class Subscriber(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
             that worked last first.
         port: the host's port.
         ssl_context: speak TLS with the host.
+        options: of the sockets, set before they connect to the host.
         subscribe: called with each new connection, within ``subscribe_timeout``. It may send and
             receive, for instance confirmations; what it receives is not delivered, what comes
             behind that is. Default: nothing needs to be said.
@@ -98,6 +99,7 @@ class Subscriber(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
         port: int | None = None,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        options: SocketOptions | None = None,
         subscribe: Callable[[Connection[SendT, ReceiveT, ContextT]], Awaitable[object]]
         | None = None,
         keepalive: Callable[[Connection[SendT, ReceiveT, ContextT]], Awaitable[object]]
@@ -117,7 +119,9 @@ class Subscriber(EnteredOnce, Generic[SendT, ReceiveT, ContextT]):
         self._supervisor = Supervisor[SendT, ReceiveT, ContextT](
             as_protocol(protocol), Side.CLIENT, bounds, logger=logger
         )
-        self._opener = Opener(self._supervisor, as_endpoints(where, port, ssl_context), bounds)
+        self._opener = Opener(
+            self._supervisor, as_endpoints(where, port, ssl_context, options), bounds
+        )
         self._subscribe = subscribe
         self._keepalive = keepalive
         self._connect_first = connect_first

@@ -1,4 +1,4 @@
-"""Shaking hands: TLS, the protocol's own handshake, the coder that comes of it."""
+"""Shaking hands: a preface, TLS, the protocol's own handshake, the coder that comes of it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,22 @@ from .._codec import Codec
 from .._errors import HandshakeError, HandshakeTimeoutError
 from .._protocol import Protocol, has_handshake
 from .._side import Side
-from .._transport import BufferedStream, Transport, close_at_once
+from .._transport import BufferedStream, Transport, close_at_once, serve_tls
 from ._limits import PoolLimits
+from ._peer import peer_of
+from ._places import Place, Refusal
 
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT", default=SendT)
 ContextT = TypeVar("ContextT", default=None)
+
+
+class NoPlaceError(HandshakeError):
+    """A peer that was not known before has as many places as it may."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
 
 
 @attrs.frozen
@@ -61,22 +71,26 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
             scope.cancel(reason="no more connections are taken")
 
     async def run(
-        self, stream: BufferedStream, tls: TLS | None, limits: PoolLimits
+        self, stream: BufferedStream, tls: TLS | None, limits: PoolLimits, place: Place
     ) -> Agreement[SendT, ReceiveT, ContextT]:
         """Shake hands.
 
         Raises:
+            NoPlaceError: the peer that it turned out to be cannot have `place`; the transport is
+                open.
             HandshakeError: with the reason as its cause, if it was neither late nor cut; the
                 transport is closed.
         """
         try:
-            return await self._agree(stream, tls, limits.handshake_timeout)
+            return await self._agree(stream, tls, limits.handshake_timeout, place)
+        except NoPlaceError:
+            raise
         except HandshakeError as error:
             if isinstance(error, HandshakeTimeoutError):
                 self.timed_out += 1
             else:
                 self.failed += 1
-            if error.__cause__ is not None and self._side is Side.SERVER:
+            if error.__cause__ is not None and self._has_spoken(stream.transport):
                 await _let_it_read(stream.transport, limits.linger_timeout)
             else:
                 await close_at_once(stream.transport)
@@ -85,10 +99,14 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
             await close_at_once(stream.transport)
             raise
 
+    def _has_spoken(self, transport: Transport) -> bool:
+        """Whether there may be last words of ours that the peer is to read."""
+        return self._side is Side.SERVER and transport.preface is None
+
     async def _agree(
-        self, stream: BufferedStream, tls: TLS | None, timeout: float
+        self, stream: BufferedStream, tls: TLS | None, timeout: float, place: Place
     ) -> Agreement[SendT, ReceiveT, ContextT]:
-        if tls is None and not self._has_handshake:
+        if tls is None and not self._has_handshake and stream.transport.preface is None:
             # There is nothing to wait for, and so nothing to cut.
             try:
                 return self._agreement(cast("ContextT", None))
@@ -100,7 +118,9 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
             scope.cancel(reason="no more connections are taken")
         try:
             with scope:
-                return await self._shake_hands(stream, tls)
+                return await self._shake_hands(stream, tls, place)
+        except NoPlaceError:
+            raise
         except Exception as error:
             raise _failure(stream, error) from _reason(error)
         finally:
@@ -114,17 +134,32 @@ class Handshakes(Generic[SendT, ReceiveT, ContextT]):
         )
 
     async def _shake_hands(
-        self, stream: BufferedStream, tls: TLS | None
+        self, stream: BufferedStream, tls: TLS | None, place: Place
     ) -> Agreement[SendT, ReceiveT, ContextT]:
-        if tls is not None:
-            server_side = self._side is Side.SERVER
-            await stream.start_tls(
-                tls.context, server_side=server_side, server_hostname=tls.hostname
-            )
+        received = await _read_preface(stream.transport, place)
+        if tls is None:
+            if received:
+                stream.buffer.append(received)
+        elif self._side is Side.SERVER:
+            await serve_tls(stream, tls.context, received)
+        else:
+            await stream.start_tls(tls.context, server_side=False, server_hostname=tls.hostname)
         return self._agreement(await self._protocol.handshake(self._side, stream))
 
     def _agreement(self, context: ContextT) -> Agreement[SendT, ReceiveT, ContextT]:
         return Agreement(self._protocol.codec.start(self._side, context), context)
+
+
+async def _read_preface(transport: Transport, place: Place) -> bytes:
+    """Read what stands before everything else; return what came behind that."""
+    if transport.preface is None:
+        return b""
+    received = await transport.preface(transport)
+    transport.preface = None
+    refusal = place.name(peer_of(transport))
+    if refusal is not None:
+        raise NoPlaceError(refusal)
+    return received
 
 
 def _failure(stream: BufferedStream, error: Exception) -> HandshakeError:

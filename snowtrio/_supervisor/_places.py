@@ -53,7 +53,7 @@ class Places:
             return Refusal.CLOSING
         if self.taken >= self.limits.max_connections:
             return Refusal.FULL
-        if self.max_per_peer is not None and self._peers.get(peer, 0) >= self.max_per_peer:
+        if self._has_all(peer):
             return Refusal.PEER
         if handshake and self.handshaking >= self.limits.handshake_places:
             return Refusal.HANDSHAKES
@@ -83,6 +83,17 @@ class Places:
         if peer is not None:
             self._peers[peer] += 1
         return Place(self, peer)
+
+    def _has_all(self, peer: Hashable) -> bool:
+        return self.max_per_peer is not None and self._peers.get(peer, 0) >= self.max_per_peer
+
+    def note_named(self, peer: Hashable) -> Refusal | None:
+        """Count a place for the peer whose it has turned out to be; `Place` calls it."""
+        if self._has_all(peer):
+            return Refusal.PEER
+        if peer is not None:
+            self._peers[peer] += 1
+        return None
 
     def note_registered(self) -> None:
         """Count a place that went from a handshake to a connection; `Place` calls it."""
@@ -114,6 +125,16 @@ class Place:
         self._peer = peer
         self._registered = False
         self._free = False
+
+    def name(self, peer: Hashable) -> Refusal | None:
+        """Say whose it is, which was not known when it was reserved.
+
+        Returns why `peer` cannot have it, None if it can. It has to be given back in either case.
+        """
+        refusal = self._places.note_named(peer)
+        if refusal is None:
+            self._peer = peer
+        return refusal
 
     def register(self) -> None:
         """Note that the handshake has succeeded."""

@@ -25,6 +25,7 @@ from ._handshake import TLS, Agreement, Handshakes
 from ._limits import PoolLimits
 from ._log_limit import LogLimit
 from ._nursery import open_plain_nursery
+from ._peer import peer_of
 from ._places import Place, Places
 from ._rates import PeerRates
 from ._statistics import PoolStatistics, Tally
@@ -116,10 +117,13 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         handshake has run then.
 
         Raises:
+            NoPlaceError: there is none for the peer that it turned out to be; `transport` is open,
+                and the caller's again.
             HandshakeError: with the reason as its cause; the transport is closed.
         """
         stream = BufferedStream(transport)
-        return self._register(place, stream, await self._handshakes.run(stream, tls, self.limits))
+        agreed = await self._handshakes.run(stream, tls, self.limits, place)
+        return self._register(place, stream, agreed)
 
     def _register(
         self,
@@ -347,9 +351,3 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
             handshakes_failed=shaking.failed,
             handshakes_timed_out=shaking.timed_out,
         )
-
-
-def peer_of(transport: Transport) -> object:
-    """Return what tells one peer from another: the host, None where it cannot be told."""
-    address = transport.peer_address
-    return address[0] if isinstance(address, tuple) else None

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import trio
 
+from .._proxy_protocol import ProxyInfo
+
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str
 """``(host, port)`` for IPv4, four fields for IPv6, a path (maybe empty) for a Unix socket."""
 
+PlainSocket: TypeAlias = socket.socket
+"""Below, the name ``socket`` is a property's."""
+
 DISCARD_SIZE = 64 * 1024
+
+Preface: TypeAlias = Callable[["Transport"], Awaitable[bytes]]
+"""Reads what stands before everything else on an accepted transport, and returns what it read
+beyond that. It raises where the connection is not to be served."""
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: whoever waited is to look again
@@ -27,7 +37,7 @@ class Transport(ABC):
     either. All raise Trio's errors: ``BrokenResourceError`` and ``ClosedResourceError``.
     """
 
-    __slots__ = ("peer_address", "stall_timeout")
+    __slots__ = ("peer_address", "preface", "proxy", "stall_timeout")
 
     can_send_eof: bool = False
     sends_nowait: bool = False
@@ -42,6 +52,10 @@ class Transport(ABC):
     def __init__(self, peer_address: Address | None) -> None:
         self.peer_address = peer_address
         """The peer's address, where it is known."""
+        self.preface: Preface | None = None
+        """What a server has to await before it reads anything, and forgets when that is done."""
+        self.proxy: ProxyInfo | None = None
+        """The proxy that brought it, where there is one: see `behind_proxy`."""
         self.stall_timeout = float("inf")
         """Seconds that a send may wait without any byte being taken; set by the connection's
         owner."""
@@ -50,6 +64,17 @@ class Transport(ABC):
     @abstractmethod
     def local_address(self) -> Address | None:
         """Our address, where it is known."""
+
+    def stand_for_client(self, proxy: ProxyInfo) -> None:
+        """Show the addresses that a proxy tells of its client, where it tells any."""
+        self.proxy = proxy
+        if proxy.header.source is not None:
+            self.peer_address = proxy.header.source
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The socket below, for its options and for looking at; None where there is none."""
+        return None
 
     @property
     def tls(self) -> ssl.SSLObject | None:

@@ -17,8 +17,9 @@ from .._errors import (
     RemoteProtocolError,
     TruncatedError,
 )
+from .._proxy_protocol import ProxyInfo
 from .._single_messages import SingleMessages
-from ._base import Address, Transport
+from ._base import Address, PlainSocket, Transport
 from ._guard import BusyGuard
 from ._tls import TLSTransport
 
@@ -59,6 +60,16 @@ class BufferedStream(trio.abc.HalfCloseableStream):
     def peer_address(self) -> Address | None:
         """The peer's address."""
         return self.transport.peer_address
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The socket below, for its options and for looking at; None where there is none."""
+        return self.transport.socket
+
+    @property
+    def proxy(self) -> ProxyInfo | None:
+        """The proxy that brought it, where the server's listener is `behind_proxy`."""
+        return self.transport.proxy
 
     def peer_certificate(self) -> dict[str, object] | None:
         """Return the peer's certificate as `ssl.SSLSocket.getpeercert` gives it, None without."""
@@ -312,3 +323,21 @@ class BufferedStream(trio.abc.HalfCloseableStream):
         )
         await tls.shake_hands()
         self.transport = tls
+
+
+async def serve_tls(stream: BufferedStream, ssl_context: ssl.SSLContext, received: bytes) -> None:
+    """Shake hands as the server of a stream that is TLS from its beginning.
+
+    Parameters:
+        stream: nothing was said on it, nor taken from it.
+        ssl_context: certificates and rules.
+        received: what came on it already, which is no plain text.
+
+    Raises:
+        trio.BrokenResourceError: as `BufferedStream.start_tls`.
+    """
+    tls = TLSTransport(
+        stream.transport, ssl_context, server_side=True, server_hostname=None, received=received
+    )
+    await tls.shake_hands()
+    stream.transport = tls

@@ -16,7 +16,11 @@ from attrs.validators import and_, ge, instance_of, le
 from .._errors import ConnectError
 from ._base import Transport
 from ._connect_errors import as_connect_error
-from ._socket import SocketTransport, take_socket
+from ._happy_eyeballs import connect_tcp
+from ._option_setting import apply_options, check_options
+from ._option_table import Kind
+from ._options import SocketOptions
+from ._socket import SocketTransport
 from ._stream import as_transport
 
 # Between two attempts to get into the full backlog of a Unix socket, in seconds.
@@ -52,6 +56,10 @@ class TCPEndpoint(Endpoint):
         ssl_context: speak TLS with these rules.
         tls_hostname: the name that the certificate must have, if not `host`.
         local_address: the address of ours to connect from.
+        options: of the socket, set before it connects.
+
+    Raises:
+        UnsupportedOptionError: an option is not for connections, or not on this platform.
     """
 
     host: str = attrs.field(validator=instance_of(str))
@@ -59,6 +67,10 @@ class TCPEndpoint(Endpoint):
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True)
     tls_hostname: str | None = attrs.field(default=None, kw_only=True)
     local_address: str | None = attrs.field(default=None, kw_only=True)
+    options: SocketOptions | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        check_options(self.options, Kind.TCP_CONNECTION)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -72,14 +84,17 @@ class TCPEndpoint(Endpoint):
     async def connect(self) -> Transport:
         """Resolve, connect, and take the socket over."""
         try:
-            stream = await trio.open_tcp_stream(
-                self.host, self.port, local_address=self.local_address
+            sock = await connect_tcp(
+                self.host, self.port, local_address=self.local_address, prepare=self._prepare
             )
         except OSError as error:
             raise as_connect_error(str(self), error) from error
         except UnicodeError as error:  # a label that is empty, or above 63 bytes
             raise ConnectError(0, f"cannot connect to {self}: {error}", [error]) from error
-        return take_socket(stream)
+        return SocketTransport(sock)
+
+    def _prepare(self, sock: socket.socket) -> None:
+        apply_options(self.options, sock, Kind.TCP_CONNECTION)
 
 
 @attrs.frozen
@@ -91,11 +106,19 @@ class UnixEndpoint(Endpoint):
         ssl_context: speak TLS with these rules.
         tls_hostname: the name that the certificate must have; needed unless the context does not
             check names.
+        options: of the socket, set before it connects.
+
+    Raises:
+        UnsupportedOptionError: an option is not for Unix sockets, or not on this platform.
     """
 
     path: str | os.PathLike[str]
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True)
     tls_hostname: str | None = attrs.field(default=None, kw_only=True)
+    options: SocketOptions | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        check_options(self.options, Kind.UNIX_CONNECTION)
 
     def __str__(self) -> str:
         return os.fspath(self.path)
@@ -108,12 +131,12 @@ class UnixEndpoint(Endpoint):
     async def connect(self) -> Transport:
         """Connect; a server whose backlog is full is waited for."""
         try:
-            return SocketTransport(await _connect_unix(os.fspath(self.path)))
+            return SocketTransport(await _connect_unix(os.fspath(self.path), self.options))
         except OSError as error:
             raise as_connect_error(str(self), error) from error
 
 
-async def _connect_unix(path: str) -> socket.socket:
+async def _connect_unix(path: str, options: SocketOptions | None) -> socket.socket:
     """Return a connected Unix socket.
 
     A non-blocking connect that finds the backlog full has not begun anything that could be waited
@@ -125,6 +148,7 @@ async def _connect_unix(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
+        apply_options(options, sock, Kind.UNIX_CONNECTION)
         pause = _FIRST_PAUSE
         while True:
             try:

@@ -8,7 +8,13 @@ import socket
 from collections.abc import Iterable
 from typing import cast
 
-from .._errors import ConnectError, ConnectRefusedError, ConnectTimeoutError, HostUnreachableError
+from .._errors import (
+    ConnectError,
+    ConnectRefusedError,
+    ConnectTimeoutError,
+    HostUnreachableError,
+    SocketOptionError,
+)
 
 _UNREACHABLE = {
     errno.EHOSTUNREACH,
@@ -36,6 +42,9 @@ def as_connect_error(target: str, error: Exception) -> ConnectError:
 def merge_connect_errors(target: str, errors: Iterable[BaseException]) -> ConnectError:
     """Return one error for several failed attempts, with the decisive cause's errno."""
     causes = [leaf for error in errors for leaf in _leaves(error)]
+    for cause in causes:
+        if isinstance(cause, SocketOptionError):  # No network can mend that.
+            return ConnectError(_number(cause), _describe(target, cause), causes)
     for kinds, error_type in _RANK:
         for cause in causes:
             # The numbers of name resolution are a set of their own.
@@ -69,7 +78,7 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def _reason(cause: BaseException) -> str:
-    if not isinstance(cause, socket.gaierror) and (number := _number(cause)):
+    if not isinstance(cause, socket.gaierror | SocketOptionError) and (number := _number(cause)):
         return os.strerror(number)  # Shorter than a text that has the address in it again.
     return (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or repr(cause)
 

@@ -13,7 +13,11 @@ from typing import Any, NamedTuple
 
 import trio
 
+from .._errors import SocketOptionError
 from ._listeners import Listener, SocketListener
+from ._option_setting import apply_options, check_options
+from ._option_table import Kind, Stage
+from ._options import SocketOptions
 
 # What listen() takes is capped by the system, and asking for the most is what avoids refused or
 # stalled connects in a burst.
@@ -27,7 +31,11 @@ _PORT_ATTEMPTS = 16
 
 
 async def open_tcp_listeners(
-    port: int, *, host: str | None = "127.0.0.1", backlog: int = BACKLOG
+    port: int,
+    *,
+    host: str | None = "127.0.0.1",
+    backlog: int = BACKLOG,
+    options: SocketOptions | None = None,
 ) -> list[Listener]:
     """Listen on every address that `host` has, all on the same port.
 
@@ -35,10 +43,14 @@ async def open_tcp_listeners(
         port: the TCP port; 0 takes a free one.
         host: an address or name; None is all addresses, IPv4 and IPv6.
         backlog: connections that may wait to be accepted; the system caps it.
+        options: of the listening sockets, and so of the connections that they accept.
 
     Raises:
         OSError: the port is in use, or the host unknown; nothing is left open.
+        SocketOptionError: an option is not for TCP listeners, not on this platform, or refused;
+            nothing is left open.
     """
+    check_options(options, Kind.TCP_LISTENER)
     try:
         found = await trio.socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -54,7 +66,7 @@ async def open_tcp_listeners(
     while True:
         attempts -= 1
         try:
-            return list(_listen_on_all(targets, port, backlog))
+            return list(_listen_on_all(targets, port, backlog, options))
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not attempts:
                 raise
@@ -66,29 +78,33 @@ class _Target(NamedTuple):
     proto: int
     address: tuple[Any, ...]
 
-    def listen(self, port: int, backlog: int) -> SocketListener:
+    def listen(self, port: int, backlog: int, options: SocketOptions | None) -> SocketListener:
         """Listen there, on `port`."""
         host, _, *rest = self.address
         sock = socket.socket(self.family, self.kind, self.proto)
         try:
-            _bind_tcp(sock, (host, port, *rest))
+            apply_options(options, sock, Kind.TCP_LISTENER)
+            sock.bind((host, port, *rest))
             sock.listen(backlog)
-            return SocketListener(sock)
+            apply_options(options, sock, Kind.TCP_LISTENER, (Stage.LISTEN,))
+            return SocketListener(sock, options=options)
         except BaseException as error:
             sock.close()
-            if not isinstance(error, OSError):
+            if isinstance(error, SocketOptionError) or not isinstance(error, OSError):
                 raise
             where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             reason = f"cannot listen on {where}: {error.strerror or error}"
             raise OSError(error.errno, reason) from error
 
 
-def _listen_on_all(targets: Sequence[_Target], port: int, backlog: int) -> list[SocketListener]:
+def _listen_on_all(
+    targets: Sequence[_Target], port: int, backlog: int, options: SocketOptions | None
+) -> list[SocketListener]:
     listeners: list[SocketListener] = []
     try:
         for target in targets:
             try:
-                listener = target.listen(port, backlog)
+                listener = target.listen(port, backlog, options)
             except OSError as error:
                 if error.errno in _NO_SUCH_FAMILY and len(targets) > 1:
                     continue
@@ -104,16 +120,12 @@ def _listen_on_all(targets: Sequence[_Target], port: int, backlog: int) -> list[
     return listeners
 
 
-def _bind_tcp(sock: socket.socket, address: tuple[Any, ...]) -> None:
-    if os.name != "nt":  # There it would let a second server steal the port.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    sock.bind(address)
-
-
 async def open_unix_listener(
-    path: str | os.PathLike[str], *, mode: int = 0o600, backlog: int = BACKLOG
+    path: str | os.PathLike[str],
+    *,
+    mode: int = 0o600,
+    backlog: int = BACKLOG,
+    options: SocketOptions | None = None,
 ) -> Listener:
     """Listen on a Unix socket.
 
@@ -123,23 +135,31 @@ async def open_unix_listener(
         path: the socket's file; removed again when the listener closes.
         mode: the file's permissions; by default only this user can connect.
         backlog: connections that may wait to be accepted; the system caps it.
+        options: of the connections that it accepts.
 
     Raises:
         OSError: a server listens there already, something else stands at `path`, or the directory
             is not there. No file of ours is left.
+        SocketOptionError: an option is not for Unix sockets, not on this platform, or refused.
     """
+    check_options(options, Kind.UNIX_LISTENER)
     await trio.lowlevel.checkpoint()
     try:
         _remove_stale(Path(path))
-        return _listen_unix(Path(path), mode, backlog)
+        return _listen_unix(Path(path), mode, backlog, options)
+    except SocketOptionError:
+        raise
     except OSError as error:
         reason = f"cannot listen on {os.fspath(path)}: {error.strerror or error}"
         raise OSError(error.errno, reason) from error
 
 
-def _listen_unix(path: Path, mode: int, backlog: int) -> SocketListener:
+def _listen_unix(
+    path: Path, mode: int, backlog: int, options: SocketOptions | None
+) -> SocketListener:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        apply_options(options, sock, Kind.UNIX_LISTENER)
         sock.bind(str(path))
     except BaseException:
         sock.close()
@@ -148,7 +168,7 @@ def _listen_unix(path: Path, mode: int, backlog: int) -> SocketListener:
         # Nobody can connect before `listen`, so nobody does with other permissions.
         path.chmod(mode)
         sock.listen(backlog)
-        return SocketListener(sock, unlink=path)
+        return SocketListener(sock, unlink=path, options=options)
     except BaseException:
         path.unlink()
         sock.close()

@@ -12,7 +12,9 @@ from typing import Any, cast
 
 import trio
 
-from ._base import Address, Transport
+from ._base import Address, PlainSocket, Transport
+from ._option_setting import plan_accepted, settle_accepted
+from ._options import SocketOptions
 from ._socket import SocketTransport
 from ._stream import as_transport
 
@@ -36,6 +38,13 @@ class Listener(ABC):
     """A source of transports."""
 
     address: Address | None = None
+    prefaced: bool = False
+    """Whether what it accepts may have a `Transport.preface`."""
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The socket that listens, for its options and for looking at; None where there is none."""
+        return None
 
     @abstractmethod
     async def accept_some(self, room: Callable[[], int]) -> list[Transport]:
@@ -64,24 +73,37 @@ class SocketListener(Listener):
     Parameters:
         sock: bound and listening; owned from now on.
         unlink: the file of a Unix socket to remove when closed.
+        options: what it was opened with, for connections to have what they do not inherit. Of one
+            that somebody else has opened they inherit what there is, and have no delay.
         at_once: the most connections to take a wake-up.
     """
 
     def __init__(
-        self, sock: socket.socket, *, unlink: Path | None = None, at_once: int | None = None
+        self,
+        sock: PlainSocket,
+        *,
+        unlink: Path | None = None,
+        options: SocketOptions | None = None,
+        at_once: int | None = None,
     ) -> None:
         sock.setblocking(False)
-        self.socket = sock
+        self._socket = sock
         self._at_once = at_once
+        self._settings = plan_accepted(options, sock)
         self.address = sock.getsockname()
         self._unlink = unlink
         self._identity = _identity(unlink) if unlink is not None else None
 
+    @property
+    def socket(self) -> PlainSocket:
+        """The socket that listens."""
+        return self._socket
+
     async def wait_waiting(self) -> None:
         """Wait until something waits to be accepted; another process may take it first."""
-        if self.socket.fileno() == -1:
+        if self._socket.fileno() == -1:
             raise trio.ClosedResourceError("the listener was closed by this side")
-        await trio.lowlevel.wait_readable(self.socket)
+        await trio.lowlevel.wait_readable(self._socket)
 
     async def accept_some(self, room: Callable[[], int]) -> list[Transport]:
         """Wait for the first, take what is there with it."""
@@ -98,7 +120,7 @@ class SocketListener(Listener):
         # An accept that fails counts too: one that always fails must not keep the run loop.
         for _ in range(limit):
             try:
-                sock, peer = self.socket.accept()
+                sock, peer = self._socket.accept()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
@@ -107,19 +129,21 @@ class SocketListener(Listener):
                 if accepted:
                     break  # The error will be there again next time; these are here now.
                 raise
+            if self._settings:
+                settle_accepted(self._settings, sock)
             accepted.append(SocketTransport(sock, peer))
         return accepted
 
     async def aclose(self) -> None:
         """Close the socket, and remove a Unix socket's file if it still is ours."""
-        if self.socket.fileno() != -1:
-            trio.lowlevel.notify_closing(self.socket)
+        if self._socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self._socket)
             # The file goes first: the moment the socket is closed, another server may take a file
             # that is still there for a stale one and put its own in its place.
             if self._unlink is not None and _identity(self._unlink) == self._identity:
                 with contextlib.suppress(OSError):
                     self._unlink.unlink()
-            self.socket.close()
+            self._socket.close()
         await trio.lowlevel.checkpoint()
 
 

@@ -10,26 +10,25 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import trio
 
 from .._errors import StalledError
-from ._base import Address, Interrupted, Transport
+from .._proxy_protocol import ProxyInfo
+from ._base import Address, Interrupted, PlainSocket, Transport
+from ._lingering import close_socket
 from ._notifier import Notifier, current_notifier
-
-# A struct linger: on, and no time.
-_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+from ._option_table import RESET
 
 
 class SocketTransport(Transport):
     """Owns a connected stream socket from the moment it is given one.
 
     Parameters:
-        sock: a connected stream socket; it is made non-blocking.
+        sock: a connected stream socket; it is made non-blocking. Its options are left
+            to whoever has opened it.
         peer: its peer's address, as the system gave it; asked for if not given.
     """
 
@@ -39,7 +38,7 @@ class SocketTransport(Transport):
         "_local_address",
         "_notifier",
         "_on_readable",
-        "socket",
+        "_socket",
     )
 
     can_send_eof = True
@@ -48,27 +47,34 @@ class SocketTransport(Transport):
     interruptible = True
     sends_files = hasattr(os, "sendfile")
 
-    def __init__(self, sock: socket.socket, peer: Address | bytes | None = None) -> None:
+    def __init__(self, sock: PlainSocket, peer: Address | bytes | None = None) -> None:
         sock.setblocking(False)
         super().__init__(_name(sock.getpeername) if peer is None else _text(peer))
-        self.socket = sock
+        self._socket = sock
         self._local_address: Address | None = None
         self._notifier: Notifier | None = None
         self._on_readable: Callable[[bool], None] | None = None
         self._known_to_trio = False
         """Whether Trio was ever asked to wait for it, and so has to be told that it closes."""
         self._interruptions = 0
-        if sock.family != getattr(socket, "AF_UNIX", None):
-            # Frames leave joined already: waiting for more only adds delay.
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def socket(self) -> PlainSocket:
+        """The socket."""
+        return self._socket
 
     @property
     def local_address(self) -> Address | None:
         """Our address: asked for when somebody wants to know, and at the latest when it closes."""
         if self._local_address is None:
-            self._local_address = _name(self.socket.getsockname)
+            self._local_address = _name(self._socket.getsockname)
         return self._local_address
+
+    def stand_for_client(self, proxy: ProxyInfo) -> None:
+        """Show the addresses that a proxy tells of its client."""
+        super().stand_for_client(proxy)
+        if proxy.header.destination is not None:
+            self._local_address = proxy.header.destination
 
     async def receive_some(self, max_bytes: int) -> bytes:
         """Wait for the socket first: it is the checkpoint, and an idle socket is the usual case."""
@@ -77,7 +83,7 @@ class SocketTransport(Transport):
         while interruptions == self._interruptions:
             self._check_open()
             try:
-                await trio.lowlevel.wait_readable(self.socket)
+                await trio.lowlevel.wait_readable(self._socket)
             except trio.ClosedResourceError:
                 self._check_open()
                 break
@@ -89,8 +95,8 @@ class SocketTransport(Transport):
     def interrupt_receive(self) -> None:
         """Say that the socket closes, which wakes whoever waits for it, and leave it open."""
         self._interruptions += 1
-        if self._known_to_trio and self.socket.fileno() != -1:
-            trio.lowlevel.notify_closing(self.socket)
+        if self._known_to_trio and self._socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self._socket)
 
     def watch(self, function: Callable[[bool], None]) -> bool:
         """Have the notifier watch the socket, if there are enough of them."""
@@ -102,7 +108,7 @@ class SocketTransport(Transport):
             self._notifier.join()
         if not self._notifier.pays:
             return False
-        if not self._notifier.watch(self.socket, function):
+        if not self._notifier.watch(self._socket, function):
             return False
         self._on_readable = function
         return True
@@ -110,13 +116,13 @@ class SocketTransport(Transport):
     def unwatch(self) -> None:
         """Take the socket out of the notifier."""
         if self._notifier is not None and self._on_readable is not None:
-            self._notifier.forget(self.socket)
+            self._notifier.forget(self._socket)
             self._on_readable = None
 
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Receive if there is something."""
         try:
-            return self.socket.recv(max_bytes)
+            return self._socket.recv(max_bytes)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
@@ -125,7 +131,7 @@ class SocketTransport(Transport):
     def has_input(self) -> bool:
         """Ask the kernel, and leave what it has there."""
         try:
-            self.socket.recv(1, socket.MSG_PEEK)
+            self._socket.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
@@ -147,7 +153,7 @@ class SocketTransport(Transport):
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Hand the kernel what it takes now."""
         try:
-            return self.socket.send(data)
+            return self._socket.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
@@ -165,7 +171,7 @@ class SocketTransport(Transport):
 
     def _send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
         try:
-            return os.sendfile(self.socket.fileno(), descriptor, offset, count)
+            return os.sendfile(self._socket.fileno(), descriptor, offset, count)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
@@ -184,14 +190,14 @@ class SocketTransport(Transport):
             self._check_open()
             # A receiver that is interrupted is told that the socket closes, and so are we.
             with contextlib.suppress(trio.ClosedResourceError):
-                await trio.lowlevel.wait_writable(self.socket)
+                await trio.lowlevel.wait_writable(self._socket)
                 waiting = False
 
     async def send_eof(self) -> None:
         """Shut our direction down; the other one goes on."""
         self._check_open()
         try:
-            self.socket.shutdown(socket.SHUT_WR)
+            self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise self._broken(error) from error
         await trio.lowlevel.checkpoint()
@@ -204,29 +210,29 @@ class SocketTransport(Transport):
     def reset_on_close(self) -> None:
         """Have the close send a reset."""
         with contextlib.suppress(OSError):  # The socket is closed, or knows no resets.
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def close_nowait(self) -> bool:
         """Close as `aclose` does, without a checkpoint."""
-        if self.socket.fileno() != -1:
+        if self._socket.fileno() != -1:
             self._local_address = self.local_address
             if self._known_to_trio:
-                trio.lowlevel.notify_closing(self.socket)
+                trio.lowlevel.notify_closing(self._socket)
             on_readable = self._on_readable
             self.unwatch()
             if self._notifier is not None:
                 self._notifier.leave()
-            self.socket.close()
+            close_socket(self._socket)
             if on_readable is not None:
                 on_readable(False)  # Learns of it as whoever waits in `receive_some` does.
         return True
 
     def _check_open(self) -> None:
-        if self.socket.fileno() == -1:
+        if self._socket.fileno() == -1:
             raise trio.ClosedResourceError("the socket was closed by this side")
 
     def _broken(self, error: OSError) -> Exception:
-        if self.socket.fileno() == -1:
+        if self._socket.fileno() == -1:
             return trio.ClosedResourceError("the socket was closed by this side")
         return trio.BrokenResourceError(f"connection lost: {error.strerror or error}")
 

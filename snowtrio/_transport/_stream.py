@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from .._errors import StalledError
+from .._proxy_protocol import ProxyInfo
 from ._base import Address, Transport
 from ._socket import take_socket
 
@@ -39,6 +40,12 @@ class StreamTransport(Transport):
     def local_address(self) -> Address | None:
         """Our address, where it was known."""
         return self._local_address
+
+    def stand_for_client(self, proxy: ProxyInfo) -> None:
+        """Show the addresses that a proxy tells of its client."""
+        super().stand_for_client(proxy)
+        if proxy.header.destination is not None:
+            self._local_address = proxy.header.destination
 
     @property
     def at_risk(self) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import trio
 
 from .._errors import LocalProtocolError, StalledError
-from ._base import Address, Transport
+from ._base import Address, PlainSocket, Transport
 from ._ciphertext import Ciphertext
 from ._plaintext import RECORD, Plaintext, broken
 
@@ -38,6 +38,7 @@ class TLSTransport(Transport):
         context: certificates and rules.
         server_side: whether we are the server of this TLS connection.
         server_hostname: the name that the peer's certificate must have; clients only.
+        received: ciphertext that was received already.
     """
 
     __slots__ = (
@@ -60,14 +61,18 @@ class TLSTransport(Transport):
         *,
         server_side: bool,
         server_hostname: str | None,
+        received: bytes = b"",
     ) -> None:
         super().__init__(below.peer_address)
+        self.proxy = below.proxy
         self.sends_nowait = below.sends_nowait
         self._below = below
         incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(incoming, self._outgoing, server_side, server_hostname)
         self._input = Plaintext(self._tls, incoming)
+        if received:
+            self._input.feed(received)
         self._function: Callable[[bool], None] | None = None
         self._unsent: Ciphertext | None = None
         self._turn: trio.Lock | None = None
@@ -79,6 +84,11 @@ class TLSTransport(Transport):
     def local_address(self) -> Address | None:
         """That of the transport below."""
         return self._below.local_address
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """That of the transport below."""
+        return self._below.socket
 
     @property
     def tls(self) -> ssl.SSLObject:

@@ -46,15 +46,24 @@ class Ends:
     Parameters:
         client: host and port; clients of a Unix socket have none.
         server: host and port, or a path.
+        scheme: ``"https"`` where the client spoke TLS with a proxy that says so.
+        extensions: ``"snowtrio.proxy"`` where a proxy brought the connection.
     """
 
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
+    scheme: str | None
+    extensions: dict[str, dict[str, object]]
 
     @classmethod
     def of(cls, connection: HTTPConnection) -> Ends:
         """Return those of a connection."""
-        return cls(_client(connection.peer_address), _server(connection.local_address))
+        client, server = _client(connection.peer_address), _server(connection.local_address)
+        proxy = connection.proxy
+        if proxy is None:
+            return cls(client, server, None, {})
+        scheme = "https" if proxy.header.tls is not None and proxy.header.tls.used else None
+        return cls(client, server, scheme, {"snowtrio.proxy": {"info": proxy}})
 
 
 def make_websocket_scope(
@@ -64,9 +73,9 @@ def make_websocket_scope(
     scope = make_scope(head, around, ends)
     del scope["method"]
     scope["type"] = "websocket"
-    scope["scheme"] = "wss" if around.scheme == "https" else "ws"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = subprotocols
-    scope["extensions"] = {"websocket.http.response": {}}
+    scope["extensions"] = {"websocket.http.response": {}, **ends.extensions}
     return scope
 
 
@@ -80,12 +89,13 @@ def make_scope(head: RequestHead, around: Surroundings, ends: Ends) -> Scope:
     path = unquote(raw_path) if "%" in raw_path else raw_path
     if root and raw_path != "*":
         path, raw_path = root + path, root + raw_path
+    extensions = _EXTENSIONS if version == "1.1" else _OLD_EXTENSIONS
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
         "http_version": version,
         "method": head.method,
-        "scheme": around.scheme,
+        "scheme": ends.scheme or around.scheme,
         "path": path,
         "raw_path": raw_path.encode("ascii"),
         "query_string": query.encode("ascii"),
@@ -94,7 +104,7 @@ def make_scope(head: RequestHead, around: Surroundings, ends: Ends) -> Scope:
         "client": ends.client,
         "server": ends.server,
         "state": around.state.copy(),
-        "extensions": (_EXTENSIONS if version == "1.1" else _OLD_EXTENSIONS).copy(),
+        "extensions": extensions | ends.extensions if ends.extensions else extensions.copy(),
     }
 
 

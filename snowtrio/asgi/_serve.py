@@ -12,7 +12,7 @@ import trio
 
 from .._server import AnyListener
 from .._supervisor import open_plain_nursery
-from .._transport import open_tcp_listeners
+from .._transport import SocketOptions, open_tcp_listeners
 from ..http import HTTPLimits
 from ..http._server import ExchangeServer
 from ..websocket import Deflate, WebSocketLimits
@@ -29,6 +29,7 @@ async def serve_asgi(
     port: int,
     *,
     host: str | None = "127.0.0.1",
+    options: SocketOptions | None = None,
     ssl_context: ssl.SSLContext | None = None,
     limits: HTTPLimits | None = None,
     root_path: str = "",
@@ -56,6 +57,7 @@ async def serve_asgi(
         app: ``async def app(scope, receive, send)``; it runs on Trio.
         port: 0 takes a free one.
         host: an address or name; None is all addresses. Loopback by default.
+        options: of the sockets that listen, and so of the connections.
         ssl_context: speak HTTPS.
         limits: the bounds.
         root_path: what a proxy in front takes off the path, such as ``"/api"``; the application
@@ -74,10 +76,12 @@ async def serve_asgi(
         LifespanError: the application failed to start up, so that it never listened; or to shut
             down.
         OSError: it cannot listen there, or a listener broke.
+        SocketOptionError: an option is not for TCP listeners, not on this platform, or refused;
+            nothing is left open.
     """
     await _serve(
         app,
-        partial(open_tcp_listeners, port, host=host),
+        partial(open_tcp_listeners, port, host=host, options=options),
         ssl_context=ssl_context,
         limits=limits,
         root_path=root_path,

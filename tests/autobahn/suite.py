@@ -6,7 +6,7 @@
 Runs ``examples/websocket_echo_server.py`` and ``examples/autobahn_client.py``, a process of each
 for each group of cases, and as many groups at once as there are processors. Prints a table for the
 documentation. Exits with 1 and a list if any case is not OK (or informational, for those that can
-be nothing else), and with 77 if there is no ``wstest``. All cases take most of an hour.
+be nothing else), and with 77 if there is no ``wstest``. All cases take half an hour.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ async def nginx(
         ["nginx", "-p", str(folder), "-e", str(errors), "-c", str(path)], stderr=subprocess.DEVNULL
     )
     try:
-        await until(lambda: _listens(folder / "socket") or process.poll() is not None)
+        await until(lambda: listens(folder / "socket") or process.poll() is not None)
         assert process.returncode is None, errors.read_text()
         yield str(folder / "socket")
     finally:
@@ -78,7 +78,7 @@ async def nginx_before(
         yield path
 
 
-def _listens(path: Path) -> bool:
+def listens(path: Path) -> bool:
     """Whether a program listens: it does so a moment after the file is there."""
     with socket.socket(socket.AF_UNIX) as sock:
         return sock.connect_ex(str(path)) == 0

@@ -59,6 +59,16 @@ async def until(condition: Callable[[], object]) -> None:
             await trio.sleep(0.002)
 
 
+async def until_closed(port: int) -> None:
+    """Wait until nobody listens on a port any more, as of a server that drains."""
+    with trio.fail_after(LIMIT):
+        while True:
+            try:
+                await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+            except OSError:
+                return
+
+
 async def connect(server: Server[Any, Any, Any]) -> trio.SocketStream:
     """Connect to the first address of a TCP server."""
     host, port, *_ = next(each for each in server.addresses if isinstance(each, tuple))

@@ -14,7 +14,10 @@ RUN = str(Path(__file__).parents[2] / "benchmarks" / "run.py")
 SCENARIOS = ["tls-64x64", "pool-100"]
 SERVERS = ["asyncio-streams", "snowtrio"]
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="reads /proc, or asks psutil")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="reads /proc, or asks psutil"),
+    pytest.mark.on_one_python,
+]
 
 
 async def test_a_tiny_run_gives_tables_and_a_file(tmp_path: Path) -> None:

@@ -10,6 +10,11 @@ import pytest
 
 from .examples import run_program
 
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc"),
+    pytest.mark.on_one_python,
+]
+
 CAMPAIGN = Path(__file__).parents[1] / "campaign" / "abuse.py"
 WEBSOCKET_CAMPAIGN = CAMPAIGN.with_name("abuse_websocket.py")
 
@@ -19,7 +24,6 @@ KINDS = [
 ]
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
 async def test_who_behaves_gets_every_answer_among_all_kinds_of_abuser() -> None:
     """Rows P5, S9, S13, S22, S23 and B9; the whole of it is ``nox -s abuse``."""
     command = [sys.executable, str(CAMPAIGN), "--well-behaved", "30", "--each", "6"]
@@ -33,7 +37,6 @@ async def test_who_behaves_gets_every_answer_among_all_kinds_of_abuser() -> None
     assert table["violations"] == "0"
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
 async def test_websockets_among_all_kinds_of_abuser() -> None:
     """Rows W3, W7, W10, W11, W16 and W22: likewise, with every violation's code looked at."""
     command = [sys.executable, str(WEBSOCKET_CAMPAIGN), "--well-behaved", "8", "--each", "2"]

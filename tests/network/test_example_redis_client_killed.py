@@ -28,7 +28,7 @@ sys.path.insert(0, str(EXAMPLES))
 from _redis_values import RedisError
 from redis_client import RedisClient
 
-pytestmark = needs_program("redis-server")
+pytestmark = [needs_program("redis-server"), pytest.mark.on_one_python]
 
 TIMEOUT = 50.0
 # Each reply leaves only when what it answers is on the disk.

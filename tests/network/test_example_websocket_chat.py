@@ -233,6 +233,7 @@ MEMBERS = "[...document.querySelectorAll('#members li')].map(each => each.textCo
 TALK = "[...document.querySelectorAll('#talk .text')].map(each => each.textContent).join('|')"
 
 
+@pytest.mark.on_one_python
 @needs_program("chromium")
 async def test_two_pages_and_a_client_talk_to_each_other(tmp_path: Path) -> None:
     """W35, W20: and the browser is driven by our client (W15: its messages are large)."""

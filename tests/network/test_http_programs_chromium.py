@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 import trio
 
 from snowtrio.http import Request, Response
@@ -15,7 +16,7 @@ from snowtrio.http import Request, Response
 from .examples import needs_program
 from .http_peers import serving_http
 
-pytestmark = needs_program("chromium")
+pytestmark = [needs_program("chromium"), pytest.mark.on_one_python]
 
 TIMEOUT = 45.0
 """Seconds: a browser takes a while to start."""

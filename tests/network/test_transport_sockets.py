@@ -234,11 +234,10 @@ async def test_half_a_close_through_the_stream_helpers() -> None:
         assert await one.receive_line() == b"answer"
 
 
-async def test_delays_are_off() -> None:
-    """Frames leave joined already: waiting for more would only add delay."""
+async def test_addresses() -> None:
+    """S26: both are known."""
     ours, theirs = tcp_pair()
     transport = SocketTransport(ours)
-    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert transport.peer_address == theirs.getsockname()
     assert transport.local_address == theirs.getpeername()
     await transport.aclose()

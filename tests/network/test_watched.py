@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import struct
 from collections import Counter
 from collections.abc import Iterable
@@ -123,7 +124,8 @@ async def test_a_reset_reaches_a_receiver() -> None:
     async with pair as (client, server):
         await client.send(b"x")
         assert await server.receive() == b"x"
-        client._life.transport.socket.setsockopt(1, 13, struct.pack("ii", 1, 0))  # type: ignore[attr-defined]
+        assert client.socket is not None
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.drop()
         with trio.fail_after(LIMIT), pytest.raises(ConnectionLostError):
             await server.receive()

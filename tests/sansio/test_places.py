@@ -96,6 +96,19 @@ def test_unknown_peers_are_not_one_peer() -> None:
     assert of.refusal(None) is None
 
 
+def test_peer_that_is_known_late_has_the_same_bound() -> None:
+    """B2, W33: behind a proxy it is known when its place has been reserved."""
+    bounded = places(per_peer=1)
+    first, second = bounded.reserve(), bounded.reserve()
+    assert first.name("a") is None
+    assert second.name("a") is Refusal.PEER
+    assert bounded.refusal("a") is Refusal.PEER
+    second.release()
+    assert bounded.refusal("a") is Refusal.PEER
+    first.release()
+    assert bounded.refusal("a") is None
+
+
 def test_closing_refuses_everybody() -> None:
     """S23."""
     of = places()

@@ -13,6 +13,7 @@ from yarl import URL
 from ..._codec import Codec
 from ..._connection import Connection
 from ..._supervisor import DrainTimeouts, EnteredOnce, open_plain_nursery
+from ..._transport import SocketOptions
 from .._errors import UpgradeRefusedError
 from .._headers import HeadersToSend
 from ._asking import Informed, Outgoing, make_asked, merge_defaults
@@ -64,6 +65,8 @@ class HTTPClient(EnteredOnce):
             `snowtrio.UnixEndpoint`, say; or a function that is given an ``Origin`` and returns one.
         proxy: what requests go through: the URL of a proxy, a `Proxy`, `EnvironmentProxies`, or a
             function that is given an ``Origin`` and returns a `Proxy`, None for none.
+        options: of the sockets, set before they connect to a host or a proxy. An endpoint has its
+            own, and connections through a SOCKS proxy have none.
         cookies: keeps those that servers set, and sends them back; by default there are none. With
             a jar a redirect may lead back to where it came from.
     """
@@ -78,13 +81,14 @@ class HTTPClient(EnteredOnce):
         ssl_context: ssl.SSLContext | None = None,
         endpoint: Where | None = None,
         proxy: str | URL | ProxyChoice | None = None,
+        options: SocketOptions | None = None,
         cookies: CookieJar | None = None,
     ) -> None:
         self._limits = limits if limits is not None else HTTPClientLimits()
         self._timeouts = as_timeouts(timeout, Timeouts())
         self._defaults = merge_defaults(headers)
         choice = as_choice(proxy)
-        self._ways = Ways(self._limits, ssl_context, endpoint, choice)
+        self._ways = Ways(self._limits, ssl_context, endpoint, choice, options)
         self._pool = ConnectionPool(self._limits, self._ways.find)
         self._keeper = Timekeeper()
         self._hops = Hops(cookies, choice)

@@ -8,6 +8,7 @@ from typing import Any
 import trio
 from yarl import URL
 
+from ..._transport import SocketOptions
 from .._headers import HeadersToSend
 from ._bodies import NOTHING, BodyToSend
 from ._client import HTTPClient
@@ -33,6 +34,7 @@ async def fetch(
     ssl_context: ssl.SSLContext | None = None,
     endpoint: Where | None = None,
     proxy: str | URL | ProxyChoice | None = None,
+    options: SocketOptions | None = None,
 ) -> ClientResponse:
     """Return the response to one request, on a connection of its own.
 
@@ -43,7 +45,7 @@ async def fetch(
     For more than one, an `HTTPClient` keeps its connections.
 
     Parameters:
-        url: as for `HTTPClient.fetch`, like all that follow but the last three.
+        url: as for `HTTPClient.fetch`, like all that follow but the last four.
         method: in any case; by default GET, or POST where there is a body.
         headers: fields of the request.
         body: what to send.
@@ -55,12 +57,13 @@ async def fetch(
         ssl_context: as for `HTTPClient`.
         endpoint: as for `HTTPClient`.
         proxy: as for `HTTPClient`.
+        options: as for `HTTPClient`.
 
     Raises as `HTTPClient.fetch`.
     """
     limits = HTTPClientLimits(max_idle=0)
     async with HTTPClient(
-        limits=limits, ssl_context=ssl_context, endpoint=endpoint, proxy=proxy
+        limits=limits, ssl_context=ssl_context, endpoint=endpoint, proxy=proxy, options=options
     ) as client:
         return await client.fetch(
             url,

@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 import attrs
 from yarl import URL
 
-from ..._transport import Endpoint, TCPEndpoint
+from ..._transport import Endpoint, SocketOptions, TCPEndpoint
 from .._errors import InvalidURLError
 from .._headers import HeadersToSend, write_field, write_headers
 from ._socks import SOCKS, SOCKSEndpoint, split_socks
@@ -91,11 +91,17 @@ class Proxy:
         other.tunnel_all = True
         return other
 
+    def check_options(self, options: SocketOptions | None) -> None:
+        """Raise ``TypeError`` where there are options, and what opens the socket takes none."""
+        if self.socks is not None and options is not None:
+            raise TypeError("sockets to a SOCKS proxy are opened by python-socks, without options")
+
     def endpoint(
         self,
         origin: Origin,
         context: ssl.SSLContext | None,
         default: Callable[[], ssl.SSLContext],
+        options: SocketOptions | None,
     ) -> Endpoint:
         """Return where to connect.
 
@@ -103,13 +109,18 @@ class Proxy:
             origin: whom to reach.
             context: for TLS with that, None for none.
             default: gives the context for TLS with a proxy that has none of its own.
+            options: of the socket.
+
+        Raises:
+            TypeError: there are options, and what opens the socket does not take any.
         """
+        self.check_options(options)
         if self.socks is not None:
             return SOCKSEndpoint(self.socks, origin, context)
         own = None
         if self.origin.secure:
             own = self.ssl_context if self.ssl_context is not None else default()
-        return TCPEndpoint(self.origin.host, self.origin.port, ssl_context=own)
+        return TCPEndpoint(self.origin.host, self.origin.port, ssl_context=own, options=options)
 
 
 ProxyChoice: TypeAlias = Proxy | Callable[[Origin], Proxy | None]

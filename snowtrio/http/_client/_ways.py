@@ -8,9 +8,16 @@ from typing import TypeAlias
 
 import attrs
 
-from ..._transport import Endpoint, StreamEndpoint, TCPEndpoint, UnixEndpoint
+from ..._transport import (
+    Endpoint,
+    SocketOptions,
+    StreamEndpoint,
+    TCPEndpoint,
+    UnixEndpoint,
+    check_tcp_options,
+)
 from ._limits import HTTPClientLimits
-from ._proxies import ProxyChoice, choose_proxy
+from ._proxies import Proxy, ProxyChoice, choose_proxy
 from ._site import HTTPClientProtocol, Way
 from ._tunnel import TunnelProtocol
 from ._urls import Origin
@@ -28,9 +35,12 @@ class Ways:
             first connection needs it.
         endpoint: where to connect, rather than to the origin's host and port.
         proxy: which one to go through.
+        options: of the sockets.
 
     Raises:
-        TypeError: there is an endpoint as well as a proxy.
+        TypeError: there is an endpoint as well as a proxy, or as options; or options and a SOCKS
+            proxy.
+        UnsupportedOptionError: an option is not for connections, or not on this platform.
     """
 
     def __init__(
@@ -39,9 +49,16 @@ class Ways:
         ssl_context: ssl.SSLContext | None,
         endpoint: Where | None,
         proxy: ProxyChoice | None,
+        options: SocketOptions | None = None,
     ) -> None:
         if endpoint is not None and proxy is not None:
             raise TypeError("connections go to an endpoint or to a proxy, not to both")
+        if endpoint is not None and options is not None:
+            raise TypeError("an endpoint has its own options")
+        check_tcp_options(options)
+        if isinstance(proxy, Proxy):
+            proxy.check_options(options)
+        self._options = options
         self._limits = limits
         self._proxy = proxy
         self._protocol = HTTPClientProtocol(limits)
@@ -64,13 +81,14 @@ class Ways:
             protocol = self._protocol
             if proxy.tunnels(origin):
                 protocol = TunnelProtocol(self._limits, proxy, origin, context)
-            return Way(proxy.endpoint(origin, context, lambda: self.ssl_context), protocol)
+            endpoint = proxy.endpoint(origin, context, lambda: self.ssl_context, self._options)
+            return Way(endpoint, protocol)
         return Way(self._find_endpoint(origin, context), self._protocol)
 
     def _find_endpoint(self, origin: Origin, context: ssl.SSLContext | None) -> Endpoint:
         given = self._endpoint
         if given is None:
-            return TCPEndpoint(origin.host, origin.port, ssl_context=context)
+            return TCPEndpoint(origin.host, origin.port, ssl_context=context, options=self._options)
         endpoint = given if isinstance(given, Endpoint) else given(origin)
         if context is None or endpoint.ssl_context is not None:
             return endpoint

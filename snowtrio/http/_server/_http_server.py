@@ -33,7 +33,8 @@ class HTTPServer:
 
             A plain function gets requests whose body has come, as ``request.content`` (at most
             ``max_body_size``, else the client gets 413), and is called with no task woken in
-            between. It holds up everything else, so it must not take long.
+            between. It holds up everything else, so it must not take long; one that does is marked
+            with `snowtrio.Threads`.
 
             What it raises is answered with 500 and logged by ``snowtrio.http``, an `HTTPError` as
             that says. Once a response has begun, the client sees a cut.

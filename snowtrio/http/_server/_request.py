@@ -12,6 +12,7 @@ from multidict import MultiDict, MultiDictProxy
 from ..._codec import Codec
 from ..._connection import Connection
 from ..._errors import LocalProtocolError
+from ..._proxy_protocol import ProxyInfo
 from ..._transport import Address
 from .._headers import Headers, HeadersToSend, read_cookies, read_headers, write_headers
 from .._wire import RequestHead
@@ -143,6 +144,11 @@ class Request:
     def local_address(self) -> Address | None:
         """Our address."""
         return self._exchange.connection.local_address
+
+    @property
+    def proxy(self) -> ProxyInfo | None:
+        """The proxy that brought it, where the server's listener is `behind_proxy`; else None."""
+        return self._exchange.connection.proxy
 
     @property
     def upgrade_offered(self) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import trio
 
 from ..._server import AnyListener
-from ..._transport import open_tcp_listeners, open_unix_listener
+from ..._transport import SocketOptions, open_tcp_listeners, open_unix_listener
 from ._farewell import WhenFull
 from ._http_server import HTTPServer
 from ._limits import HTTPLimits
@@ -21,6 +21,7 @@ async def serve_http(
     port: int,
     *,
     host: str | None = "127.0.0.1",
+    options: SocketOptions | None = None,
     ssl_context: ssl.SSLContext | None = None,
     limits: HTTPLimits | None = None,
     when_full: WhenFull = None,
@@ -38,6 +39,7 @@ async def serve_http(
         handler: see `HTTPServer`, as for those not described here.
         port: 0 takes a free one.
         host: an address or name; None is all addresses, IPv4 and IPv6. Loopback by default.
+        options: of the sockets that listen, and so of the connections.
         ssl_context: speak HTTPS.
         limits: the bounds.
         when_full: what a client gets that finds no place.
@@ -48,6 +50,8 @@ async def serve_http(
 
     Raises:
         OSError: the port is in use or the host unknown; nothing is left open.
+        SocketOptionError: an option is not for TCP listeners, not on this platform, or refused;
+            nothing is left open.
     """
     server = HTTPServer(
         handler,
@@ -58,7 +62,9 @@ async def serve_http(
         server_name=server_name,
         request_id_header=request_id_header,
     )
-    await server.serve(await open_tcp_listeners(port, host=host), task_status=task_status)
+    await server.serve(
+        await open_tcp_listeners(port, host=host, options=options), task_status=task_status
+    )
 
 
 async def serve_http_unix(
@@ -66,6 +72,7 @@ async def serve_http_unix(
     path: str | os.PathLike[str],
     *,
     mode: int = 0o600,
+    options: SocketOptions | None = None,
     ssl_context: ssl.SSLContext | None = None,
     limits: HTTPLimits | None = None,
     when_full: WhenFull = None,
@@ -83,6 +90,7 @@ async def serve_http_unix(
         path: the socket's file. A stale one is replaced, a live one is an error; it is removed at
             the end.
         mode: the file's permissions; by default only this user can connect.
+        options: of the connections' sockets.
         ssl_context: speak HTTPS.
         limits: the bounds.
         when_full: what a client gets that finds no place.
@@ -93,6 +101,7 @@ async def serve_http_unix(
 
     Raises:
         OSError: another server listens there, or something else stands at `path`.
+        SocketOptionError: an option is not for Unix sockets, not on this platform, or refused.
     """
     server = HTTPServer(
         handler,
@@ -103,7 +112,9 @@ async def serve_http_unix(
         server_name=server_name,
         request_id_header=request_id_header,
     )
-    await server.serve([await open_unix_listener(path, mode=mode)], task_status=task_status)
+    await server.serve(
+        [await open_unix_listener(path, mode=mode, options=options)], task_status=task_status
+    )
 
 
 async def serve_http_listeners(

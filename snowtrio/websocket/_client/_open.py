@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from yarl import URL
 
+from ..._transport import SocketOptions
 from ...http import (
     HeadersToSend,
     HTTPClient,
@@ -41,6 +42,7 @@ class OpenOptions(TypedDict, total=False):
     ssl_context: ssl.SSLContext | None
     endpoint: Where | None
     proxy: str | URL | ProxyChoice | None
+    options: SocketOptions | None
     client: HTTPClient | None
 
 
@@ -58,6 +60,7 @@ async def open_websocket(
     ssl_context: ssl.SSLContext | None = None,
     endpoint: Where | None = None,
     proxy: str | URL | ProxyChoice | None = None,
+    options: SocketOptions | None = None,
     client: HTTPClient | None = None,
 ) -> AsyncGenerator[WebSocket, None]:
     """Open a WebSocket, and close it when the block is left.
@@ -99,8 +102,9 @@ async def open_websocket(
         proxy: the URL of a proxy, of HTTP or SOCKS5; a `snowtrio.http.Proxy`,
             `snowtrio.http.EnvironmentProxies`, or a function of an ``Origin``. It is asked for a
             tunnel. By default none, whatever the environment says.
+        options: of the socket, set before it connects; an endpoint has its own.
         client: opens it through its pool, with its cookies, proxies, TLS and default headers; it
-            takes one of the pool's places until it is closed. Excludes the three above. A plain
+            takes one of the pool's places until it is closed. Excludes the four above. A plain
             HTTP proxy of such a client needs ``tunnel_all`` for ws. By default each WebSocket has a
             client of its own.
 
@@ -132,7 +136,7 @@ async def open_websocket(
         timeout=timeout,
         max_redirects=max_redirects,
     )
-    asker = as_client(client, ssl_context, endpoint, proxy)
+    asker = as_client(client, ssl_context, endpoint, proxy, options)
     async with asker as opener, open_on(opener, asked) as (websocket, _):
         yield websocket
 
@@ -156,6 +160,7 @@ def as_client(
     ssl_context: ssl.SSLContext | None = None,
     endpoint: Where | None = None,
     proxy: str | URL | ProxyChoice | None = None,
+    options: SocketOptions | None = None,
 ) -> AbstractAsyncContextManager[HTTPClient]:
     """Return the client for a block: one of its own, unless one is given.
 
@@ -165,9 +170,15 @@ def as_client(
     if client is None:
         limits = HTTPClientLimits(max_idle=0)
         choice = _as_tunnels(proxy)
-        return HTTPClient(ssl_context=ssl_context, endpoint=endpoint, proxy=choice, limits=limits)
-    if (ssl_context, endpoint, proxy) != (None, None, None):
-        raise TypeError("a client has an ssl_context, an endpoint and a proxy of its own")
+        return HTTPClient(
+            ssl_context=ssl_context,
+            endpoint=endpoint,
+            proxy=choice,
+            options=options,
+            limits=limits,
+        )
+    if (ssl_context, endpoint, proxy, options) != (None, None, None, None):
+        raise TypeError("a client has an ssl_context, an endpoint, a proxy and options of its own")
     return nullcontext(client)
 
 

@@ -65,6 +65,7 @@ async def open_reconnecting(
         options.get("ssl_context"),
         options.get("endpoint"),
         options.get("proxy"),
+        options.get("options"),
     )
     async with client as opener:
         yield Reconnecting(opener, asked, policy)

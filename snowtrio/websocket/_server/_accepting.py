@@ -36,7 +36,7 @@ async def accept_websocket(
                     async for message in websocket:
                         await websocket.send(message)
                 return None
-            return Response.text("hello")
+            return Response("hello")
 
     When the block is left the WebSocket is closed: with 1000, or with 1011 if the block raised.
     When the server drains it is closed with 1001. Nothing else is sent on the connection then: the

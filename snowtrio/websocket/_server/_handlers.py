@@ -7,11 +7,21 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias, cast
 
-from .._socket import FunctionHandler, WebSocket, WebSocketCallbacks, run_callbacks
+from ..._threads import ThreadedFunction
+from .._socket import (
+    FunctionHandler,
+    ThreadedHandler,
+    WebSocket,
+    WebSocketCallbacks,
+    answer_by_awaiting,
+    run_callbacks,
+)
 
 CoroutineHandler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
 
-WebSocketHandler: TypeAlias = CoroutineHandler | FunctionHandler | WebSocketCallbacks
+WebSocketHandler: TypeAlias = (
+    CoroutineHandler | FunctionHandler | ThreadedHandler | WebSocketCallbacks
+)
 """What serves a WebSocket; see `WebSocketServer`."""
 
 
@@ -27,6 +37,8 @@ def as_coroutine_handler(handler: WebSocketHandler) -> CoroutineHandler:
         raise TypeError(
             f"a handler is a coroutine function, a plain function or callbacks, not {handler!r}"
         )
+    if isinstance(handler, ThreadedFunction):
+        return partial(answer_by_awaiting, function=cast("ThreadedHandler", handler))
     if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004 - an object whose __call__ is async
     ):

@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 import trio
 
 from ..._server import AnyListener
-from ..._transport import open_tcp_listeners, open_unix_listener
+from ..._transport import SocketOptions, open_tcp_listeners, open_unix_listener
 from ...http import HTTPLimits
 from ...http._server import WhenFull
 from .._wire import Deflate, WebSocketLimits
@@ -40,8 +40,9 @@ async def serve_websocket(
     port: int,
     *,
     host: str | None = "127.0.0.1",
+    options: SocketOptions | None = None,
     task_status: trio.TaskStatus[WebSocketServer] = trio.TASK_STATUS_IGNORED,
-    **options: Unpack[ServeOptions],
+    **others: Unpack[ServeOptions],
 ) -> None:
     """Serve WebSockets on TCP until drained or cancelled.
 
@@ -53,14 +54,19 @@ async def serve_websocket(
             other kinds, and for what is not described here.
         port: 0 takes a free one.
         host: an address or name; None is all addresses, IPv4 and IPv6. Loopback by default.
+        options: of the sockets that listen, and so of the connections.
         task_status: for ``nursery.start``.
-        options: of `WebSocketServer`.
+        others: of `WebSocketServer`.
 
     Raises:
         OSError: the port is in use or the host unknown; nothing is left open.
+        SocketOptionError: an option is not for TCP listeners, not on this platform, or refused;
+            nothing is left open.
     """
-    server = WebSocketServer(handler, **options)
-    await server.serve(await open_tcp_listeners(port, host=host), task_status=task_status)
+    server = WebSocketServer(handler, **others)
+    await server.serve(
+        await open_tcp_listeners(port, host=host, options=options), task_status=task_status
+    )
 
 
 async def serve_websocket_unix(
@@ -68,8 +74,9 @@ async def serve_websocket_unix(
     path: str | os.PathLike[str],
     *,
     mode: int = 0o600,
+    options: SocketOptions | None = None,
     task_status: trio.TaskStatus[WebSocketServer] = trio.TASK_STATUS_IGNORED,
-    **options: Unpack[ServeOptions],
+    **others: Unpack[ServeOptions],
 ) -> None:
     """Serve WebSockets on a Unix socket until drained or cancelled.
 
@@ -80,14 +87,18 @@ async def serve_websocket_unix(
         path: the socket's file. A stale one is replaced, a live one is an error; it is removed at
             the end.
         mode: the file's permissions; by default only this user can connect.
+        options: of the connections' sockets.
         task_status: for ``nursery.start``.
-        options: of `WebSocketServer`.
+        others: of `WebSocketServer`.
 
     Raises:
         OSError: another server listens there, or something else stands at `path`.
+        SocketOptionError: an option is not for Unix sockets, not on this platform, or refused.
     """
-    server = WebSocketServer(handler, **options)
-    await server.serve([await open_unix_listener(path, mode=mode)], task_status=task_status)
+    server = WebSocketServer(handler, **others)
+    await server.serve(
+        [await open_unix_listener(path, mode=mode, options=options)], task_status=task_status
+    )
 
 
 async def serve_websocket_listeners(
@@ -95,7 +106,7 @@ async def serve_websocket_listeners(
     listeners: Sequence[AnyListener],
     *,
     task_status: trio.TaskStatus[WebSocketServer] = trio.TASK_STATUS_IGNORED,
-    **options: Unpack[ServeOptions],
+    **others: Unpack[ServeOptions],
 ) -> None:
     """Serve WebSockets on listeners that are there already; one server over all of them.
 
@@ -106,7 +117,7 @@ async def serve_websocket_listeners(
         listeners: any Trio listeners, or those of ``open_tcp_listeners`` and
             ``open_unix_listener``. Owned and closed by the server.
         task_status: for ``nursery.start``.
-        options: of `WebSocketServer`.
+        others: of `WebSocketServer`.
     """
-    server = WebSocketServer(handler, **options)
+    server = WebSocketServer(handler, **others)
     await server.serve(listeners, task_status=task_status)

@@ -49,6 +49,8 @@ class WebSocketServer:
               not take long.
             - A `WebSocketCallbacks` object, whose methods are called with what comes.
 
+            Plain functions that block are marked with `snowtrio.Threads`.
+
         ssl_context: speak TLS: ``wss``.
         subprotocols: that we speak, the best first; one that was offered is chosen, if there is
             one. Or a function that is given the offered ones and returns one of them, or None.

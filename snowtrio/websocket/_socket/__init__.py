@@ -6,7 +6,13 @@ messages, with the decisions of ``_pings``, ``_pong_lane`` and ``_heartbeat``; `
 it, is how all ends. One ``_keeper`` for all looks at clocks.
 """
 
-from ._callbacks import FunctionHandler, WebSocketCallbacks, run_callbacks
+from ._callbacks import (
+    FunctionHandler,
+    ThreadedHandler,
+    WebSocketCallbacks,
+    answer_by_awaiting,
+    run_callbacks,
+)
 from ._closing import WebSocketConnection
 from ._conversation import Conversation
 from ._receiving import MessageReader
@@ -20,9 +26,11 @@ __all__ = [
     "MessageReader",
     "MessageWriter",
     "SocketStatistics",
+    "ThreadedHandler",
     "WebSocket",
     "WebSocketCallbacks",
     "WebSocketConnection",
+    "answer_by_awaiting",
     "connection_of",
     "conversation_of",
     "run_callbacks",

@@ -8,12 +8,15 @@ from typing import Any, TypeAlias, cast
 
 import trio
 
+from ..._threads import ThreadedFunction
 from .._close import CloseCode
 from .._errors import WebSocketClosedError
 from .._wire import Message, ToSend
 from ._websocket import WebSocket
 
 FunctionHandler: TypeAlias = Callable[[WebSocket, Message], ToSend | None]
+AwaitedHandler: TypeAlias = Callable[[WebSocket, Message], Awaitable[ToSend | None]]
+ThreadedHandler: TypeAlias = ThreadedFunction[[WebSocket, Message], ToSend | None]
 
 
 class WebSocketCallbacks:
@@ -21,7 +24,8 @@ class WebSocketCallbacks:
 
     One object may serve any number of them. Of one WebSocket, one method runs at a time, but for
     `on_ping` and `on_pong`, which are called where frames are decoded and hold everything up: they
-    must be plain functions. The others may be coroutine functions or plain ones.
+    must be plain functions. The others may be coroutine functions or plain ones, or be marked with
+    `snowtrio.Threads` where they block.
     """
 
     def on_open(self, websocket: WebSocket) -> Awaitable[None] | None:
@@ -78,10 +82,10 @@ async def run_callbacks(websocket: WebSocket, callbacks: WebSocketCallbacks) -> 
 
 
 def _listen(websocket: WebSocket, callbacks: WebSocketCallbacks) -> None:
-    for method in (callbacks.on_ping, callbacks.on_pong):
-        if inspect.iscoroutinefunction(method):
-            raise TypeError(f"{method.__qualname__} has to be a plain function")
     kind, base = type(callbacks), WebSocketCallbacks
+    for name, method in (("on_ping", callbacks.on_ping), ("on_pong", callbacks.on_pong)):
+        if _is_awaited(method):
+            raise TypeError(f"{kind.__qualname__}.{name} has to be a plain function")
     if kind.on_ping is not base.on_ping:
         websocket.on_ping = lambda payload: callbacks.on_ping(websocket, payload)
     if kind.on_pong is not base.on_pong:
@@ -90,16 +94,30 @@ def _listen(websocket: WebSocket, callbacks: WebSocketCallbacks) -> None:
 
 async def _run(websocket: WebSocket, callbacks: WebSocketCallbacks) -> None:
     on_message = callbacks.on_message
-    if not inspect.iscoroutinefunction(on_message):
+    if _is_awaited(on_message):
+        await answer_by_awaiting(websocket, cast("AwaitedHandler", on_message))
+    else:
         await websocket.answer(cast("FunctionHandler", on_message))
-        return
+
+
+async def answer_by_awaiting(websocket: WebSocket, function: AwaitedHandler) -> None:
+    """Answer one message after the other with what a function returns once it is awaited.
+
+    Parameters:
+        websocket: open.
+        function: one whose calls run in threads, or a coroutine function.
+    """
     async for message in websocket:
-        reply = await on_message(websocket, message)
+        reply = await function(websocket, message)
         if reply is not None:
             try:
                 await websocket.send(reply)
             except WebSocketClosedError:
                 continue  # What came before is still told.
+
+
+def _is_awaited(method: object) -> bool:
+    return inspect.iscoroutinefunction(method) or isinstance(method, ThreadedFunction)
 
 
 async def _call(result: Any) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 import trio
 from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 
+from ..._proxy_protocol import ProxyInfo
 from ..._side import Side
 from ..._transport import Address
 from .._close import Close, check_close
@@ -244,6 +245,11 @@ class WebSocket:
     def local_address(self) -> Address | None:
         """Our address."""
         return self._connection.local_address
+
+    @property
+    def proxy(self) -> ProxyInfo | None:
+        """The proxy that brought it, where the server's listener is `behind_proxy`; else None."""
+        return self._connection.proxy
 
     # Pings
 

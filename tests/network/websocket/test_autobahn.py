@@ -23,7 +23,7 @@ CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
 LARGE = ["9.1.3", "9.2.3", "9.3.2", "9.3.7", "9.5.4", "9.6.4", "9.7.3", "9.8.3"]
 DEFLATE = ["12.1.11", "13.3.1"]
 
-pytestmark = pytest.mark.timeout(TIMEOUT + 20)
+pytestmark = [pytest.mark.timeout(TIMEOUT + 20), pytest.mark.on_one_python]
 
 
 async def run_suite(role: str, cases: list[str]) -> subprocess.CompletedProcess[bytes]:

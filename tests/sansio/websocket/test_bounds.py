@@ -193,6 +193,26 @@ def test_a_coder_is_small() -> None:
     assert held / 100 < 2 * KIB
 
 
+@pytest.mark.parametrize("size", [20, 64, 5000])
+def test_the_receive_buffer_is_used_again(size: int) -> None:
+    """W24: what many messages hold at a time is what the first ones did."""
+    coder = WebSocketCodec(Log(), LIMITS).start(Side.SERVER, None)
+    buffer = ReceiveBuffer()
+    stream = frame(BINARY, b"m" * 100) * 60
+    parts = [stream[start : start + size] for start in range(0, len(stream), size)]
+
+    def run(rounds: int) -> None:
+        for _ in range(rounds):
+            for part in parts:
+                buffer.append(part)
+                for message in coder.decode(buffer):
+                    assert message == b"m" * 100
+
+    run(1)  # What is made once is there.
+    assert peak(lambda: run(20)) < peak(lambda: run(1)) + KIB
+    assert not buffer
+
+
 def test_a_close_frees_what_had_come() -> None:
     """W24: the rest of the message is not waited for."""
     peer = Peer()

@@ -1,0 +1,185 @@
+"""A host with several addresses: the first that answers is taken (RFC 8305; rows P4, B13).
+
+Nothing here leaves the machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from snowtrio import (
+    ConnectError,
+    ConnectRefusedError,
+    LineCodec,
+    SocketOptions,
+    TCPEndpoint,
+    open_connection,
+    open_tcp_connection,
+)
+
+from ..serving import LIMIT
+from .optioned import linux
+from .tcp import serving_tcp
+
+pytestmark = linux  # The whole of 127.0.0.0/8 is this machine there.
+
+
+@attrs.define
+class Resolver(trio.abc.HostnameResolver):
+    """Gives a host's addresses as the test says.
+
+    Parameters:
+        addresses: in the order in which the system would give them.
+    """
+
+    addresses: list[str]
+
+    async def getaddrinfo(self, host: Any, port: Any, *args: Any, **options: Any) -> list[Any]:
+        """Return the addresses."""
+        return [
+            (
+                socket.AF_INET6 if ":" in address else socket.AF_INET,
+                socket.SOCK_STREAM,
+                socket.IPPROTO_TCP,
+                "",
+                (address, port, 0, 0) if ":" in address else (address, port),
+            )
+            for address in self.addresses
+        ]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
+        """Not asked for."""
+        raise NotImplementedError
+
+
+def resolve(*addresses: str) -> None:
+    trio.socket.set_custom_hostname_resolver(Resolver(list(addresses)))
+
+
+@contextmanager
+def silent(address: str, port: int = 0) -> Iterator[int]:
+    """Yield a port that does not answer: what waits to be accepted there is enough already."""
+    with socket.socket() as listener, socket.socket() as one, socket.socket() as other:
+        listener.bind((address, port))
+        listener.listen(0)
+        for each in (one, other):
+            each.setblocking(False)
+            each.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"],
+        ["::1", "127.0.0.1"],
+        ["127.0.0.2", "127.0.0.3", "::1", "127.0.0.1"],
+        ["127.0.0.1", "127.0.0.1"],
+    ],
+)
+async def test_one_that_answers(addresses: list[str]) -> None:
+    """P4: those that refuse are passed over."""
+    resolve(*addresses)
+    async with serving_tcp() as server:
+        async with open_tcp_connection(LineCodec(), "a.host", server.port) as connection:
+            assert connection.peer_address == ("127.0.0.1", server.port)
+            await connection.send(b"a")
+            assert await connection.receive() == b"a"
+        pool = server.statistics().pool
+        assert pool.opened == 1
+
+
+async def test_one_that_is_silent() -> None:
+    """P4: the next is tried beside it."""
+    resolve("127.0.0.2", "127.0.0.1")
+    async with serving_tcp() as server:
+        with silent("127.0.0.2", server.port), trio.fail_after(LIMIT):
+            async with open_tcp_connection(LineCodec(), "a.host", server.port) as connection:
+                assert connection.peer_address == ("127.0.0.1", server.port)
+
+
+async def test_families_by_turns() -> None:
+    """P4: where a family has no way, that is known after one address of it."""
+    resolve("127.0.0.2", "127.0.0.3", "127.0.0.4", "::1")
+    began = trio.current_time()
+    async with serving_tcp(host="::1") as server:
+        port = server.port
+        with silent("127.0.0.2", port), silent("127.0.0.3", port), silent("127.0.0.4", port):
+            async with open_tcp_connection(LineCodec(), "a.host", port) as connection:
+                assert connection.peer_address[0] == "::1"  # type: ignore[index]
+    # One head start, where it would have been three.
+    assert trio.current_time() - began < 0.7
+
+
+async def test_none_that_answers() -> None:
+    """P4: the error has all causes."""
+    resolve("127.0.0.2", "127.0.0.3")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectRefusedError, match="cannot connect to a.host") as caught:
+            async with open_tcp_connection(LineCodec(), "a.host", unused.getsockname()[1]):
+                pass
+    assert [str(cause)[-11:] for cause in caught.value.causes] == ["(127.0.0.2)", "(127.0.0.3)"]
+
+
+async def test_cancelled() -> None:
+    """P4: nothing is left open; the check of descriptors sees to that."""
+    resolve("127.0.0.2", "127.0.0.3")
+    with silent("127.0.0.2") as port, silent("127.0.0.3", port):
+        with trio.move_on_after(0.4) as scope:
+            async with open_tcp_connection(LineCodec(), "a.host", port):
+                pass
+        assert scope.cancelled_caught
+
+
+async def test_cancelled_at_each_step() -> None:
+    """B6: with two that answer at the same time, too."""
+    resolve("127.0.0.1", "::1")
+    async with serving_tcp(host=None) as server:
+        for steps in range(16):
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(strike, scope, steps)
+                    async with open_tcp_connection(LineCodec(), "a.host", server.port):
+                        await trio.sleep_forever()
+
+
+async def strike(scope: trio.CancelScope, steps: int) -> None:
+    for _ in range(steps):
+        await trio.lowlevel.checkpoint()
+    scope.cancel()
+
+
+async def test_an_address_of_ours() -> None:
+    """P4: connections come from it; a host of the other family has no way from there."""
+    async with serving_tcp(host=None) as server:
+        for host, ours in [("127.0.0.1", "127.0.0.5"), ("::1", "::1"), ("localhost", "127.0.0.5")]:
+            endpoint = TCPEndpoint(host, server.port, local_address=ours)
+            async with open_connection(LineCodec(), endpoint) as connection:
+                assert connection.local_address is not None
+                assert connection.local_address[0] == ours
+        endpoint = TCPEndpoint("::1", server.port, local_address="127.0.0.1")
+        with pytest.raises(ConnectError) as caught:
+            async with open_connection(LineCodec(), endpoint):
+                pass
+        assert caught.value.errno == errno.EAFNOSUPPORT
+
+
+async def test_options_of_each_attempt() -> None:
+    """P3: whichever answers, it was made with them."""
+    resolve("127.0.0.2", "127.0.0.1")
+    options = SocketOptions(hop_limit=9)
+    async with (
+        serving_tcp() as server,
+        open_tcp_connection(LineCodec(), "a.host", server.port, options=options) as connection,
+    ):
+        assert connection.socket is not None
+        assert connection.socket.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 9

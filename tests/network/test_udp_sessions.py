@@ -1,0 +1,365 @@
+"""UDP servers whose handler sees one peer as a connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import trio
+import trio.testing
+
+from snowtrio import Cause, ConnectionClosedError, DrainTimeouts, NetstringCodec, Phase, Refusal
+from snowtrio.udp import (
+    Datagram,
+    UDPServerLimits,
+    UDPSession,
+    connect_udp_endpoint,
+)
+
+from .datagrams import TIMEOUT, plain_socket, serving
+
+
+async def echo(session: UDPSession) -> None:
+    async for data in session:
+        await session.send(data)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something of the server's is so."""
+    with trio.fail_after(TIMEOUT):
+        while not condition():
+            await trio.sleep(0.001)
+
+
+async def test_each_peer_has_a_session_of_its_own() -> None:
+    """Row P2: and the messages of each are in order."""
+    begun: list[object] = []
+
+    async def count(session: UDPSession) -> None:
+        begun.append(session.peer_address)
+        number = 0
+        async for data in session:
+            number += 1
+            await session.send(b"%d %s" % (number, data))
+
+    async with serving(count) as server, trio.open_nursery() as nursery:
+
+        async def talk(name: bytes) -> None:
+            async with await connect_udp_endpoint("127.0.0.1", server.port) as endpoint:
+                for number in range(1, 6):
+                    await endpoint.send(name)
+                    with trio.fail_after(TIMEOUT):
+                        assert (await endpoint.receive()).data == b"%d %s" % (number, name)
+
+        for name in (b"ann", b"bob", b"eve"):
+            nursery.start_soon(talk, name)
+        await until(lambda: server.statistics().opened == 3)
+    assert len(set(begun)) == 3
+    assert server.statistics().ended == {Cause.CANCELLED: 3}
+
+
+async def test_batches_both_ways() -> None:
+    """Row P2: all that is there, in one step."""
+
+    async def echo_batches(session: UDPSession) -> None:
+        while True:
+            batch = await session.receive_batch()
+            await session.send_batch([b"%d" % len(batch), *batch])
+
+    async with serving(echo_batches) as server:
+        with plain_socket() as peer:
+            for number in range(10):
+                peer.sendto(b"%d" % number, ("127.0.0.1", server.port))
+            await until(lambda: server.statistics().endpoints[0].sent == 11)
+            assert peer.recv(100) == b"10"
+            (session,) = server.sessions
+            counts = session.statistics()
+            assert (counts.received, counts.sent, counts.inbox) == (10, 11, 0)
+
+
+async def test_an_idle_session_ends_and_the_next_datagram_begins_another() -> None:
+    """Row P2: datagrams in either direction keep it."""
+    ends: list[bytes] = []
+
+    async def talk(session: UDPSession) -> None:
+        async for data in session:
+            await session.send(data)
+        await session.send(b"too long")
+        ends.append(b"end")
+
+    limits = UDPServerLimits(idle_timeout=0.2)
+    async with serving(talk, limits=limits) as server:
+        async with await connect_udp_endpoint("127.0.0.1", server.port) as endpoint:
+            for number in range(1, 3):
+                for _ in range(8):  # longer than the timeout, all in all
+                    await endpoint.send(b"x")
+                    await trio.sleep(0.05)
+                    assert len(server.sessions) == 1
+                await until(lambda: not server.sessions)
+                assert len(ends) == number
+                batch = [datagram.data for datagram in await endpoint.receive_batch()]
+                assert batch == [b"x"] * 8 + [b"too long"]
+        counts = server.statistics()
+        assert counts.ended == {Cause.IDLE: 2}
+        assert (counts.opened, counts.peak_sessions, counts.memory_held) == (2, 1, 0)
+
+
+async def test_a_handler_that_ignores_the_end_is_cancelled() -> None:
+    """Row P2: nobody sits on a place for ever."""
+
+    async def sleep(session: UDPSession) -> None:
+        await trio.sleep_forever()
+
+    limits = UDPServerLimits(idle_timeout=0.05, end_timeout=0.05)
+    async with serving(sleep, limits=limits) as server:
+        with plain_socket() as peer:
+            peer.sendto(b"x", ("127.0.0.1", server.port))
+            await until(lambda: server.statistics().ended == {Cause.IDLE: 1})
+        assert server.sessions == []
+        assert server.statistics().dropped == 1  # It was never received.
+
+
+async def test_sessions_are_bounded_and_strangers_leave_no_trace() -> None:
+    """Row P2: whatever addresses they write on their datagrams."""
+    limits = UDPServerLimits(max_sessions=2)
+    async with serving(echo, limits=limits) as server:
+        address = ("127.0.0.1", server.port)
+        with plain_socket() as one, plain_socket() as other:
+            for peer in (one, other):
+                peer.sendto(b"in", address)
+            await until(lambda: len(server.sessions) == 2)
+            for _ in range(50):
+                with plain_socket() as stranger:
+                    stranger.sendto(b"me too", address)
+            await until(lambda: server.statistics().refused == {Refusal.FULL: 50})
+            for peer in (one, other):
+                peer.sendto(b"still in", address)
+            await until(lambda: server.statistics().endpoints[0].sent == 4)
+            assert [one.recv(100), one.recv(100)] == [b"in", b"still in"]
+            server.limits = UDPServerLimits(max_sessions=3)
+            with plain_socket() as third:
+                third.sendto(b"now", address)
+                await until(lambda: len(server.sessions) == 3)
+
+
+async def test_sessions_of_a_host_are_bounded() -> None:
+    """Row P2: and a place comes back with the end of one."""
+    limits = UDPServerLimits(max_sessions_per_host=1)
+    async with serving(echo_once, limits=limits) as server:
+        address = ("127.0.0.1", server.port)
+        with plain_socket() as one, plain_socket() as other, plain_socket("127.0.0.2") as another:
+            one.sendto(b"x", address)
+            other.sendto(b"x", address)
+            await until(lambda: server.statistics().refused == {Refusal.PEER: 1})
+            another.sendto(b"x", address)
+            await until(lambda: len(server.sessions) == 2)
+            one.sendto(b"end", address)
+            await until(lambda: len(server.sessions) == 1)
+            other.sendto(b"x", address)
+            await until(lambda: len(server.sessions) == 2)
+
+
+async def echo_once(session: UDPSession) -> None:
+    async for data in session:
+        if data == b"end":
+            return
+
+
+async def test_a_peer_is_admitted_when_it_has_shown_where_it_is() -> None:
+    """Row P2: a cookie is sent back before anything is remembered."""
+    asked: list[bytes] = []
+
+    def admit(datagram: Datagram) -> bytes | bool:
+        asked.append(datagram.data)
+        if datagram.data == b"rude":
+            return False
+        cookie = b"cookie for %d" % datagram.sender[1]
+        return datagram.data == cookie or cookie
+
+    async with serving(echo, admit=admit) as server:
+        async with await connect_udp_endpoint("127.0.0.1", server.port) as endpoint:
+            with trio.fail_after(TIMEOUT):
+                await endpoint.send(b"rude")
+                await endpoint.send(b"hello")
+                cookie = (await endpoint.receive()).data
+                assert cookie == b"cookie for %d" % endpoint.port
+                assert server.sessions == []
+                for data in (cookie, b"hello"):
+                    await endpoint.send(data)
+                    assert (await endpoint.receive()).data == data
+        assert asked == [b"rude", b"hello", cookie]
+        assert server.statistics().not_admitted == 2
+        assert server.statistics().opened == 1
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        UDPServerLimits(max_session_datagrams=5),
+        UDPServerLimits(max_session_bytes=599),
+        UDPServerLimits(memory_budget=500),
+    ],
+    ids=["datagrams", "bytes", "all sessions"],
+)
+async def test_a_session_whose_handler_is_away_is_bounded(limits: UDPServerLimits) -> None:
+    """Row P2: what has no room is dropped and counted; the others do not notice."""
+    back = trio.Event()
+    received: list[bytes] = []
+
+    async def away(session: UDPSession) -> None:
+        await back.wait()
+        received.extend(await session.receive_batch())
+        await echo(session)
+
+    async with serving(away, limits=limits) as server:
+        with plain_socket() as peer:
+            for number in range(20):
+                peer.sendto(bytes([number]) * 100, ("127.0.0.1", server.port))
+            await until(lambda: server.statistics().dropped == 15)
+            (session,) = server.sessions
+            counts = session.statistics()
+            assert (counts.received, counts.dropped, counts.inbox) == (5, 15, 5)
+            assert server.statistics().memory_held == counts.inbox_bytes == 500
+            back.set()
+            await until(lambda: server.statistics().memory_held == 0)
+            assert received == [bytes([number]) * 100 for number in range(5)]
+            peer.sendto(b"goes on", ("127.0.0.1", server.port))
+            assert await trio.to_thread.run_sync(peer.recv, 100) == b"goes on"
+
+
+async def test_a_handler_that_fails_ends_its_own_session(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Row P2: one line in a second; and an end that was not handled is no failure."""
+
+    async def fail(session: UDPSession) -> None:
+        if await session.receive() == b"fail":
+            raise LookupError("as it was told")
+        await session.receive()
+
+    async with serving(fail, limits=UDPServerLimits(idle_timeout=0.1)) as server:
+        address = ("127.0.0.1", server.port)
+        with plain_socket() as good:
+            good.sendto(b"good", address)
+            for _ in range(10):
+                with plain_socket() as bad:
+                    bad.sendto(b"fail", address)
+            await until(
+                lambda: server.statistics().ended == {Cause.HANDLER_ERROR: 10, Cause.IDLE: 1}
+            )
+        assert server.statistics().handler_errors == 10
+    (record,) = [each for each in caplog.records if each.levelno >= logging.ERROR]
+    assert "127.0.0.1" in record.getMessage()
+
+
+async def test_a_closed_session_sends_and_receives_no_more() -> None:
+    """Row P2: whoever waits is woken; what had come is thrown away."""
+    done = trio.Event()
+
+    async def close(session: UDPSession) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def receive() -> None:
+                assert await session.receive() == b"first"
+                with pytest.raises(ConnectionClosedError):
+                    await session.receive()
+
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(trio.BusyResourceError):
+                await session.receive()
+            await session.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await session.send(b"x")
+        with pytest.raises(trio.ClosedResourceError):
+            session.send_nowait(b"x")
+        assert "ended" in repr(session)
+        done.set()
+
+    async with serving(close) as server:
+        with plain_socket() as peer:
+            peer.sendto(b"first", ("127.0.0.1", server.port))
+            with trio.fail_after(TIMEOUT):
+                await done.wait()
+            await until(lambda: server.statistics().ended == {Cause.CLOSED: 1})
+
+
+async def test_messages_of_a_codec() -> None:
+    """Row P2: what is none begins no session, and ends none."""
+
+    async def join(session: UDPSession) -> None:
+        async for message in session:
+            await session.send(message + b"!")
+
+    async with serving(join, codec=NetstringCodec()) as server:
+        with plain_socket() as peer:
+            address = ("127.0.0.1", server.port)
+            peer.sendto(b"junk", address)
+            await until(lambda: server.statistics().undecodable == 1)
+            assert server.sessions == []
+            for data in (b"2:hi,", b"junk", b"2:ho,"):
+                peer.sendto(data, address)
+            await until(lambda: server.statistics().endpoints[0].sent == 2)
+            assert [peer.recv(100), peer.recv(100)] == [b"3:hi!,", b"3:ho!,"]
+            (session,) = server.sessions
+            assert session.statistics().undecodable == 1
+
+
+async def test_a_drain_lets_sessions_end_and_cuts_those_that_do_not() -> None:
+    """Row P2: what had come is received first, and last words leave."""
+
+    async def talk(session: UDPSession) -> None:
+        if await session.receive() == b"stay":
+            await trio.sleep_forever()
+        async for data in session:
+            await session.send(data)
+        await session.send(b"bye")
+
+    async with serving(talk) as server:
+        address = ("127.0.0.1", server.port)
+        with plain_socket() as leaving, plain_socket() as staying:
+            leaving.sendto(b"leave", address)
+            staying.sendto(b"stay", address)
+            await until(lambda: len(server.sessions) == 2)
+            leaving.sendto(b"one more", address)  # In the system's buffer when the drain begins.
+            with trio.fail_after(TIMEOUT):
+                report = await server.drain(DrainTimeouts(wait=0.1))
+            assert [leaving.recv(100), leaving.recv(100)] == [b"one more", b"bye"]
+            endings = {each.peer_address: (each.phase, each.cause) for each in report.connections}
+            assert endings == {
+                leaving.getsockname(): (Phase.WAIT, Cause.DONE),
+                staying.getsockname(): (Phase.CANCEL, Cause.DROPPED),
+            }
+            assert report.cut == 1
+            assert server.statistics().ended == {Cause.DONE: 1, Cause.DROPPED: 1}
+
+
+async def test_all_sessions_can_be_cut_and_the_server_goes_on() -> None:
+    """Row P2."""
+    async with serving(echo) as server:
+        with plain_socket() as peer:
+            for number in range(1, 3):
+                peer.sendto(b"x", ("127.0.0.1", server.port))
+                assert await trio.to_thread.run_sync(peer.recv, 100) == b"x"
+                server.close_all()
+                await until(lambda: not server.sessions)
+                assert server.statistics().ended == {Cause.DROPPED: number}
+
+
+async def test_a_handler_that_is_cancelled_takes_no_message_with_it() -> None:
+    """Row P2: a receive that is cancelled has taken none."""
+    received: list[bytes] = []
+
+    async def impatient(session: UDPSession) -> None:
+        while len(received) < 50:
+            with trio.move_on_after(0.001):
+                received.append(await session.receive())
+
+    async with serving(impatient) as server:
+        with plain_socket() as peer:
+            for number in range(50):
+                peer.sendto(b"%d" % number, ("127.0.0.1", server.port))
+                await trio.sleep(0.001)
+            await until(lambda: server.statistics().ended == {Cause.DONE: 1})
+    assert received == [b"%d" % number for number in range(50)]
