@@ -88,6 +88,7 @@ class SocketListener(Listener):
     ) -> None:
         sock.setblocking(False)
         self._socket = sock
+        self.options = options
         self._at_once = at_once
         self._settings = plan_accepted(options, sock)
         self.address = sock.getsockname()

@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from .._supervisor import DrainTimeouts, open_plain_nursery
-from .._transport import Listener, SocketListener
+from .._transport import Listener, SocketListener, SocketOptions
 from ._control import Control
 from ._limits import WorkerLimits
 from ._sharing import SharedListener, Turns
@@ -32,6 +32,19 @@ logger = logging.getLogger("snowtrio.workers")
 
 
 @attrs.frozen
+class Place:
+    """Where a worker listens.
+
+    Parameters:
+        sock: bound and listening.
+        options: what it was opened with, for connections to have what they do not inherit.
+    """
+
+    sock: socket.socket
+    options: SocketOptions | None
+
+
+@attrs.frozen
 class Task:
     """What a worker process is started with; pickled as `multiprocessing` does it.
 
@@ -39,7 +52,7 @@ class Task:
         number: its place.
         target: what it runs.
         args: for the target.
-        sockets: where it listens.
+        places: where it listens.
         counts: what each worker has accepted, where others accept from the same sockets.
         control: its end of the line.
         limits: those of all workers.
@@ -49,7 +62,7 @@ class Task:
     number: int
     target: Target
     args: tuple[Any, ...]
-    sockets: Sequence[socket.socket]
+    places: Sequence[Place]
     counts: MutableSequence[int] | None
     control: socket.socket
     limits: WorkerLimits
@@ -58,7 +71,7 @@ class Task:
 
 def run_task(task: Task) -> None:
     """Be a worker: what a process is started with."""
-    for sock in (*task.sockets, task.control):
+    for sock in (*(place.sock for place in task.places), task.control):
         # What this process starts in its turn must not keep the port, or the line, open.
         sock.set_inheritable(False)
     # A terminal sends these to parent and workers alike; the parent says what becomes of them.
@@ -91,8 +104,8 @@ async def run_worker(task: Task) -> None:
 
 
 def open_listeners(task: Task) -> list[Listener]:
-    """Return listeners for the sockets; those that others have too are accepted from in turn."""
-    listeners = [SocketListener(sock) for sock in task.sockets]
+    """Return listeners for the places; those that others have too are accepted from in turn."""
+    listeners = [SocketListener(place.sock, options=place.options) for place in task.places]
     if task.counts is None:
         return [*listeners]
     turns = Turns(task.number, task.counts)

@@ -15,6 +15,7 @@ import trio
 
 from .._supervisor import DrainTimeouts, open_plain_nursery
 from .._transport import close_at_once
+from ._child import Place
 from ._control import Control
 from ._spawn import Recipe, describe_end, start_process, wait_ended
 from ._statistics import WorkerState, WorkerStatistics, sum_of_pools
@@ -32,7 +33,7 @@ class WorkerProcess:
         recipe: what it runs.
         number: its place.
         generation: how often all workers have been rolled before it.
-        sockets: where it listens; not owned.
+        places: where it listens; not owned.
         on_change: called when it becomes ready, leaves or ends.
 
     Raises:
@@ -44,7 +45,7 @@ class WorkerProcess:
         recipe: Recipe,
         number: int,
         generation: int,
-        sockets: Sequence[socket.socket],
+        places: Sequence[Place],
         on_change: Callable[[], object],
     ) -> None:
         self.number = number
@@ -68,7 +69,7 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                self._process = start_process(recipe, number, sockets, theirs)
+                self._process = start_process(recipe, number, places, theirs)
         except BaseException:
             ours.close()
             raise

@@ -18,7 +18,7 @@ from typing import Any, cast
 import attrs
 import trio
 
-from ._child import HELD, Target, Task, run_task
+from ._child import HELD, Place, Target, Task, run_task
 from ._limits import WorkerLimits
 
 # A fresh interpreter: what a fork copies of a running Trio, of threads and of locks is no use.
@@ -74,14 +74,14 @@ def shared_counts(workers: int) -> MutableSequence[int]:
 
 
 def start_process(
-    recipe: Recipe, number: int, sockets: Sequence[socket.socket], control: socket.socket
+    recipe: Recipe, number: int, places: Sequence[Place], control: socket.socket
 ) -> SpawnProcess:
     """Start a worker process.
 
     Parameters:
         recipe: what it runs.
         number: its place.
-        sockets: where it listens; it gets duplicates, as of `control`.
+        places: where it listens; it gets duplicates of the sockets, as of `control`.
         control: its end of the line.
 
     Raises:
@@ -93,7 +93,7 @@ def start_process(
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     try:
         task = Task(
-            number, recipe.target, recipe.args, sockets, recipe.counts, control, recipe.limits, mask
+            number, recipe.target, recipe.args, places, recipe.counts, control, recipe.limits, mask
         )
         process = _spawn.Process(target=run_task, args=(task,), name=f"worker {number}")
         process.start()
