@@ -93,10 +93,9 @@ async def test_it_says_when_it_serves_and_what_it_counts() -> None:
         await parent.next("ready")
         peer = await connect(parent)
         await ask(peer, b"hello")
-        while True:
-            (server,) = (await parent.next("report"))["servers"]
-            if server["pool"]["messages_sent"]:
-                break
+        server: dict[str, Any] = {"pool": {"messages_sent": 0}}
+        while not server["pool"]["messages_sent"]:
+            (server,) = (await parent.next("report")).get("servers", [server])
         assert (server["accepted"], server["refused"]["FULL"]) == (1, 0)
         await parent.drain()
         assert await peer.rest() == b""
@@ -180,7 +179,7 @@ async def test_several_servers_drain_together() -> None:
             nursery.start_soon(run, end_soon)
 
     async with working(serve_several) as parent:
-        while len((await parent.next("report"))["servers"]) < 2:
+        while len((await parent.next("report")).get("servers", ())) < 2:
             pass
         await parent.drain()
     assert [report is None for report in reports] == [True, False, False]
