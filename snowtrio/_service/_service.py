@@ -118,7 +118,7 @@ class Service:
         self._timeouts = timeouts
         self._tell_stopping = stopping
         phases = timeouts if timeouts is not None else DrainTimeouts()
-        self._time = phases.goodbye + phases.wait + grace
+        self._time = phases.total + grace
         self._parts = [Part(each, self._drain_late) for each in serve]
         self._starting = trio.CancelScope()
         self._running = trio.CancelScope()

@@ -88,6 +88,7 @@ class SocketListener(Listener):
     ) -> None:
         sock.setblocking(False)
         self._socket = sock
+        self.options = options
         self._at_once = at_once
         self._settings = plan_accepted(options, sock)
         self.address = sock.getsockname()
@@ -99,12 +100,16 @@ class SocketListener(Listener):
         """The socket that listens."""
         return self._socket
 
+    async def wait_waiting(self) -> None:
+        """Wait until something waits to be accepted; another process may take it first."""
+        if self._socket.fileno() == -1:
+            raise trio.ClosedResourceError("the listener was closed by this side")
+        await trio.lowlevel.wait_readable(self._socket)
+
     async def accept_some(self, room: Callable[[], int]) -> list[Transport]:
         """Wait for the first, take what is there with it."""
         while True:
-            if self._socket.fileno() == -1:
-                raise trio.ClosedResourceError("the listener was closed by this side")
-            await trio.lowlevel.wait_readable(self._socket)
+            await self.wait_waiting()
             limit = room() if self._at_once is None else min(room(), self._at_once)
             accepted = self.accept_waiting(limit)
             if accepted or limit < 1:

@@ -20,9 +20,9 @@ It never touches a connection.
 
 ``_run`` has the verb and ``_workers`` what it reports, the parent's control over all; ``_slot``
 keeps one worker in its place and ``_backoff`` says when the next one comes; ``_process`` is one
-process as its parent sees it, ``_spawn`` starts it and sees it end. ``_child`` runs in the worker
-and ``_worker`` is what its target gets. ``_control`` carries what the two say to each other, and
-``_statistics`` what they count.
+process as its parent sees it, ``_spawn`` starts it and sees it end. ``_child`` runs in the worker,
+``_worker`` is what its target gets, and ``_sharing`` accepts beside the others. ``_control``
+carries what parent and worker say to each other, and ``_statistics`` what they count.
 """
 
 from ._errors import WorkerStartError

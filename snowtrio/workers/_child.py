@@ -6,16 +6,17 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, MutableSequence, Sequence
 from typing import Any, TypeAlias
 
 import attrs
 import trio
 
 from .._supervisor import DrainTimeouts, open_plain_nursery
-from .._transport import listener_from_socket
+from .._transport import Listener, SocketListener, SocketOptions
 from ._control import Control
 from ._limits import WorkerLimits
+from ._sharing import SharedListener, Turns
 from ._worker import Worker
 
 Target: TypeAlias = Callable[..., Awaitable[object]]
@@ -31,6 +32,19 @@ logger = logging.getLogger("snowtrio.workers")
 
 
 @attrs.frozen
+class Place:
+    """Where a worker listens.
+
+    Parameters:
+        sock: bound and listening.
+        options: what it was opened with, for connections to have what they do not inherit.
+    """
+
+    sock: socket.socket
+    options: SocketOptions | None
+
+
+@attrs.frozen
 class Task:
     """What a worker process is started with; pickled as `multiprocessing` does it.
 
@@ -38,8 +52,8 @@ class Task:
         number: its place.
         target: what it runs.
         args: for the target.
-        sockets: where it listens.
-        shared: whether other workers accept from the same sockets.
+        places: where it listens.
+        counts: what each worker has accepted, where others accept from the same sockets.
         control: its end of the line.
         limits: those of all workers.
         mask: the signals that are held back in its parent otherwise.
@@ -48,8 +62,8 @@ class Task:
     number: int
     target: Target
     args: tuple[Any, ...]
-    sockets: Sequence[socket.socket]
-    shared: bool
+    places: Sequence[Place]
+    counts: MutableSequence[int] | None
     control: socket.socket
     limits: WorkerLimits
     mask: Collection[int]
@@ -57,7 +71,7 @@ class Task:
 
 def run_task(task: Task) -> None:
     """Be a worker: what a process is started with."""
-    for sock in (*task.sockets, task.control):
+    for sock in (*(place.sock for place in task.places), task.control):
         # What this process starts in its turn must not keep the port, or the line, open.
         sock.set_inheritable(False)
     # A terminal sends these to parent and workers alike; the parent says what becomes of them.
@@ -69,7 +83,7 @@ def run_task(task: Task) -> None:
 async def run_worker(task: Task) -> None:
     """Run the target until it returns: drained, most of the time, or cut on command."""
     control = Control(task.control)
-    listeners = [listener_from_socket(sock, shared=task.shared) for sock in task.sockets]
+    listeners = open_listeners(task)
     worker = Worker(task.number, listeners, control, task.limits.report_interval)
     try:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
@@ -87,6 +101,15 @@ async def run_worker(task: Task) -> None:
         for listener in listeners:
             await listener.aclose()
         await control.aclose()
+
+
+def open_listeners(task: Task) -> list[Listener]:
+    """Return listeners for the places; those that others have too are accepted from in turn."""
+    listeners = [SocketListener(place.sock, options=place.options) for place in task.places]
+    if task.counts is None:
+        return [*listeners]
+    turns = Turns(task.number, task.counts)
+    return [SharedListener(listener, turns) for listener in listeners]
 
 
 async def _drain_on_signal(signals: Any, worker: Worker, limits: WorkerLimits) -> None:

@@ -15,6 +15,7 @@ import trio
 
 from .._supervisor import DrainTimeouts, open_plain_nursery
 from .._transport import close_at_once
+from ._child import Place
 from ._control import Control
 from ._spawn import Recipe, describe_end, start_process, wait_ended
 from ._statistics import WorkerState, WorkerStatistics, sum_of_pools
@@ -24,6 +25,8 @@ logger = logging.getLogger("snowtrio.workers")
 # What a process has said before its end is there at once.
 _LAST_WORDS = 1.0
 
+_COUNTS = ("connections", "opened", "messages_received", "messages_sent")
+
 
 class WorkerProcess:
     """A process from its start until it is reaped. `attend` has to run all the time.
@@ -32,7 +35,7 @@ class WorkerProcess:
         recipe: what it runs.
         number: its place.
         generation: how often all workers have been rolled before it.
-        sockets: where it listens; not owned.
+        places: where it listens; not owned.
         on_change: called when it becomes ready, leaves or ends.
 
     Raises:
@@ -44,7 +47,7 @@ class WorkerProcess:
         recipe: Recipe,
         number: int,
         generation: int,
-        sockets: Sequence[socket.socket],
+        places: Sequence[Place],
         on_change: Callable[[], object],
     ) -> None:
         self.number = number
@@ -61,6 +64,7 @@ class WorkerProcess:
         self._ended_at: float | None = None
         self._hung = False
         self._servers: list[Any] = []
+        self._counts = dict.fromkeys(_COUNTS, 0)
         self._leaving = trio.Event()
         self._hurry = trio.Event()
         self._heard_all = trio.Event()
@@ -68,7 +72,7 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                self._process = start_process(recipe, number, sockets, theirs)
+                self._process = start_process(recipe, number, places, theirs)
         except BaseException:
             ours.close()
             raise
@@ -131,11 +135,8 @@ class WorkerProcess:
             seconds=now - self._began,
             silent=now - self._heard,
             restarts=restarts,
-            connections=sum_of_pools(self._servers, "connections"),
-            opened=sum_of_pools(self._servers, "opened"),
-            messages_received=sum_of_pools(self._servers, "messages_received"),
-            messages_sent=sum_of_pools(self._servers, "messages_sent"),
             servers=tuple(self._servers),
+            **self._counts,
         )
 
     # Its end
@@ -183,9 +184,8 @@ class WorkerProcess:
         while True:
             with trio.move_on_at(self._patience()) as scope:
                 said = await self._control.receive()
-                if said is None:
+                if said is None or not self._understands(said):
                     break
-                self._note(said)
             if scope.cancelled_caught:
                 self._note_silence()
         self._heard_all.set()
@@ -213,6 +213,15 @@ class WorkerProcess:
         else:
             logger.error("%s was not heard of for %g seconds", self, self.limits.hang_timeout)
 
+    def _understands(self, said: dict[str, Any]) -> bool:
+        """Note what the worker says. One that may be in the hands of a stranger ends no parent."""
+        try:
+            self._note(said)
+        except (TypeError, ValueError):
+            logger.error("%s says what makes no sense", self)  # noqa: TRY400 - that is all
+            return False
+        return True
+
     def _note(self, said: dict[str, Any]) -> None:
         self._heard = trio.current_time()
         if self._hung:
@@ -220,7 +229,8 @@ class WorkerProcess:
             logger.warning("%s is heard of again", self)
         match said.get("event"):
             case "report":
-                self._servers = list(said.get("servers", ()))
+                if "servers" in said:
+                    self._count(list(said["servers"]))
             case "ready":
                 self._ready_at = trio.current_time()
                 logger.info("%s is ready", self)
@@ -230,8 +240,12 @@ class WorkerProcess:
             case "drained":
                 self.connections += int(said.get("connections", 0))
                 self.cut_connections += int(said.get("cut", 0))
-            case _:
-                logger.warning("%s says what nobody understands", self)
+            case other:
+                raise ValueError(f"no event: {other!r}")
+
+    def _count(self, servers: list[Any]) -> None:
+        counts = {name: sum_of_pools(servers, name) for name in _COUNTS}
+        self._servers, self._counts = servers, counts
 
     async def _see_off(self) -> None:
         await self._leaving.wait()

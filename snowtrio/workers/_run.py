@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import trio
 
 from .._server import AnyListener
-from .._transport import SocketListener, as_listener, close_at_once
-from ._child import Target
+from .._transport import Listener, SocketListener, as_listener, close_at_once
+from ._child import Place, Target
 from ._limits import WorkerLimits
-from ._spawn import Recipe, check_target
+from ._spawn import Recipe, check_target, shared_counts
 from ._workers import Workers
 
 
@@ -65,22 +64,23 @@ async def run_workers(
     """
     count = workers if workers is not None else available_processors()
     async with contextlib.AsyncExitStack() as stack:
-        own = _Sockets(stack)
+        own = _Listeners(stack)
         shared = [] if callable(listeners) else await own.take(listeners)
         if count < 1:
             raise ValueError(f"there is one worker at least, not {count}")
         check_target(target, args)
-        sockets = [
+        places = [
             await own.take(await listeners(number)) if callable(listeners) else shared
             for number in range(count)
         ]
         bounds = limits if limits is not None else WorkerLimits()
-        recipe = Recipe(target, args, not callable(listeners), bounds)
-        await Workers(recipe, sockets, own.aclose).run(task_status=task_status)
+        counts = shared_counts(count) if count > 1 and not callable(listeners) else None
+        recipe = Recipe(target, args, counts, bounds)
+        await Workers(recipe, places, own.aclose).run(task_status=task_status)
 
 
-class _Sockets:
-    """The sockets of listeners, which stay open here so that what waits there outlives a worker.
+class _Listeners:
+    """Listeners that stay open here, so that what waits there outlives a worker.
 
     Parameters:
         stack: closes them at the end.
@@ -88,26 +88,33 @@ class _Sockets:
 
     def __init__(self, stack: contextlib.AsyncExitStack) -> None:
         self._stack = stack
-        self._listeners: list[SocketListener] = []
+        self._listeners: list[Listener] = []
 
-    async def take(self, listeners: Sequence[AnyListener]) -> list[socket.socket]:
-        """Take listeners over and return their sockets; all of them are owned, come what may."""
+    async def take(self, listeners: Sequence[AnyListener]) -> list[Place]:
+        """Take listeners over, and return their sockets for the workers.
+
+        Raises:
+            TypeError: one has no socket that could be handed on. All are owned all the same.
+        """
         taken = [as_listener(listener) for listener in listeners]
+        self._listeners += taken
         for listener in taken:
             self._stack.push_async_callback(close_at_once, listener)
-        for listener in taken:
-            if not isinstance(listener, SocketListener):
-                raise TypeError(
-                    f"workers listen on TCP or Unix sockets, not on {listener!r}: what wraps a "
-                    "listener has to do so in the worker, around worker.listeners"
-                )
-            self._listeners.append(listener)
-        return [listener.socket for listener in self._listeners[-len(taken) :]] if taken else []
+        return [_place_of(listener) for listener in taken]
 
     async def aclose(self) -> None:
-        """Stop listening here; workers that have them go on."""
+        """Stop listening here; workers that have the sockets go on."""
         for listener in self._listeners:
             await close_at_once(listener)
+
+
+def _place_of(listener: Listener) -> Place:
+    if not isinstance(listener, SocketListener):
+        raise TypeError(
+            f"workers listen on TCP or Unix sockets, not on {listener!r}: what wraps a listener "
+            "has to do so in the worker, around worker.listeners"
+        )
+    return Place(listener.socket, listener.options)
 
 
 def available_processors() -> int:

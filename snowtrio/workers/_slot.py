@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
-import socket
 from collections.abc import Callable, Sequence
 
 import trio
 
 from ._backoff import Backoff
+from ._child import Place
 from ._errors import WorkerStartError
 from ._process import WorkerProcess
 from ._spawn import Recipe
@@ -24,7 +24,7 @@ class Slot:
     Parameters:
         recipe: what the workers run.
         number: the place.
-        sockets: where its workers listen; not owned.
+        places: where its workers listen; not owned.
         attend: has a process attended for as long as it lives.
         changed: where everybody waits who waits for a change of any process.
         any_serves: says whether any worker serves.
@@ -34,7 +34,7 @@ class Slot:
         self,
         recipe: Recipe,
         number: int,
-        sockets: Sequence[socket.socket],
+        places: Sequence[Place],
         *,
         attend: Callable[[WorkerProcess], None],
         changed: trio.lowlevel.ParkingLot,
@@ -44,7 +44,7 @@ class Slot:
         self.restarts = 0
         self.failed_starts = 0
         self.generation = 0
-        self._sockets = sockets
+        self._places = places
         self._closed = False
         self._recipe = recipe
         self._attend = attend
@@ -164,7 +164,7 @@ class Slot:
         if self._closed:
             raise OSError(errno.ESHUTDOWN, "no more workers are started")
         process = WorkerProcess(
-            self._recipe, self.number, self.generation, self._sockets, self._changed.unpark_all
+            self._recipe, self.number, self.generation, self._places, self._changed.unpark_all
         )
         self._processes.append(process)
         self._attend(process)

@@ -9,16 +9,16 @@ import os
 import pickle
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import trio
 
-from ._child import HELD, Target, Task, run_task
+from ._child import HELD, Place, Target, Task, run_task
 from ._limits import WorkerLimits
 
 # A fresh interpreter: what a fork copies of a running Trio, of threads and of locks is no use.
@@ -32,13 +32,13 @@ class Recipe:
     Parameters:
         target: what they run.
         args: for the target.
-        shared: whether they accept from the same sockets.
+        counts: what each has accepted, for those who accept from the same sockets.
         limits: theirs.
     """
 
     target: Target
     args: tuple[Any, ...]
-    shared: bool
+    counts: MutableSequence[int] | None
     limits: WorkerLimits
 
 
@@ -68,15 +68,20 @@ def check_target(target: Target, args: tuple[Any, ...]) -> None:
         raise TypeError(f"the arguments of workers cannot be pickled: {error}") from error
 
 
+def shared_counts(workers: int) -> MutableSequence[int]:
+    """Return a number for each worker, 0 at first, in memory that all of them will share."""
+    return cast("MutableSequence[int]", _spawn.RawArray("Q", workers))
+
+
 def start_process(
-    recipe: Recipe, number: int, sockets: Sequence[socket.socket], control: socket.socket
+    recipe: Recipe, number: int, places: Sequence[Place], control: socket.socket
 ) -> SpawnProcess:
     """Start a worker process.
 
     Parameters:
         recipe: what it runs.
         number: its place.
-        sockets: where it listens; it gets duplicates, as of `control`.
+        places: where it listens; it gets duplicates of the sockets, as of `control`.
         control: its end of the line.
 
     Raises:
@@ -88,7 +93,7 @@ def start_process(
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     try:
         task = Task(
-            number, recipe.target, recipe.args, sockets, recipe.shared, control, recipe.limits, mask
+            number, recipe.target, recipe.args, places, recipe.counts, control, recipe.limits, mask
         )
         process = _spawn.Process(target=run_task, args=(task,), name=f"worker {number}")
         process.start()

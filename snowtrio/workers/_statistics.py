@@ -35,7 +35,8 @@ class WorkerStatistics:
         silent: seconds since it was last heard of.
         restarts: how many processes in its place ended unasked before it.
         connections: there are now, in all its servers. What it counts is as old as its last report:
-            `WorkerLimits.report_interval`, unless it is busy.
+            `WorkerLimits.report_interval`, unless it is busy, or has so many connections that it
+            counts them less often.
         opened: connections since its start.
         messages_received: likewise; requests among them, and pieces of bodies.
         messages_sent: likewise.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
 from .._supervisor import DrainTimeouts, open_plain_nursery
 from .._transport import Address
+from ._child import Place
 from ._process import WorkerProcess
 from ._slot import Slot
 from ._spawn import Recipe
@@ -23,19 +23,19 @@ class Workers:
 
     Parameters:
         recipe: what they run.
-        sockets: where each of them listens; not owned.
+        places: where each of them listens; not owned.
         close: stops listening here, in the parent.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        sockets: Sequence[Sequence[socket.socket]],
+        places: Sequence[Sequence[Place]],
         close: Callable[[], Awaitable[None]],
     ) -> None:
         self._limits = recipe.limits
         self._addresses: list[Address] = list(
-            dict.fromkeys(sock.getsockname() for each in sockets for sock in each)
+            dict.fromkeys(place.sock.getsockname() for each in places for place in each)
         )
         self._close = close
         self._changed = trio.lowlevel.ParkingLot()
@@ -48,7 +48,7 @@ class Workers:
                 changed=self._changed,
                 any_serves=self._any_serves,
             )
-            for number, own in enumerate(sockets)
+            for number, own in enumerate(places)
         ]
         self._attendants: trio.Nursery | None = None
         self._keeping = trio.CancelScope()

@@ -159,6 +159,19 @@ async def test_those_that_never_start_are_told(
     ] * 2
 
 
+async def test_one_that_makes_no_sense_is_ended_and_nothing_else(
+    targets: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W33: a parent may have rights that a worker has not; it believes in no numbers."""
+    limits = WorkerLimits(first_delay=0.001, kill_timeout=0.01, max_failed_starts=1)
+    with pytest.raises(WorkerStartError):
+        await run_workers(targets.babble, workers=1, limits=limits)
+    assert [m.partition(") ")[2] for m in caplog.messages][:2] == [
+        "says what makes no sense",
+        "is killed: it has nothing more to say, and does not end",
+    ]
+
+
 async def test_one_that_takes_too_long_to_start_is_killed(targets: Any) -> None:
     """W33."""
     limits = WorkerLimits(start_timeout=0.01, max_failed_starts=1)

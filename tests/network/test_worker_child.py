@@ -14,14 +14,23 @@ import attrs
 import pytest
 import trio
 
-from snowtrio import DrainReport, DrainTimeouts, LineCodec, open_tcp_listeners, serve_listeners
+from snowtrio import (
+    DrainReport,
+    DrainTimeouts,
+    LineCodec,
+    SocketOptions,
+    open_tcp_listeners,
+    serve_listeners,
+)
+from snowtrio._transport import SocketTransport
 from snowtrio.testing import MemoryListener
 from snowtrio.workers import Worker, WorkerLimits
-from snowtrio.workers._child import Task, run_worker
+from snowtrio.workers._child import Place, Task, run_worker
 
 from ..serving import LIMIT, echo
 from .peers import Peer
 
+OPTIONS = SocketOptions(no_delay=False)
 LIMITS = WorkerLimits(
     report_interval=0.02, drain=DrainTimeouts(goodbye=0.1, wait=0.1), kill_timeout=0.1
 )
@@ -58,7 +67,7 @@ async def working(target: Callable[..., Any] = serve, *args: Any) -> AsyncGenera
     """Be a worker's parent; at the end it has to have ended by itself."""
     ours, theirs = socket.socketpair()
     sock = socket.create_server(("127.0.0.1", 0))
-    task = Task(3, target, args, [sock], True, theirs, LIMITS, ())
+    task = Task(3, target, args, [Place(sock, OPTIONS)], [0] * 4, theirs, LIMITS, ())
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     async with stream, trio.open_nursery() as nursery:
         nursery.start_soon(run_worker, task)
@@ -84,10 +93,9 @@ async def test_it_says_when_it_serves_and_what_it_counts() -> None:
         await parent.next("ready")
         peer = await connect(parent)
         await ask(peer, b"hello")
-        while True:
-            (server,) = (await parent.next("report"))["servers"]
-            if server["pool"]["messages_sent"]:
-                break
+        server: dict[str, Any] = {"pool": {"messages_sent": 0}}
+        while not server["pool"]["messages_sent"]:
+            (server,) = (await parent.next("report")).get("servers", [server])
         assert (server["accepted"], server["refused"]["FULL"]) == (1, 0)
         await parent.drain()
         assert await peer.rest() == b""
@@ -171,7 +179,7 @@ async def test_several_servers_drain_together() -> None:
             nursery.start_soon(run, end_soon)
 
     async with working(serve_several) as parent:
-        while len((await parent.next("report"))["servers"]) < 2:
+        while len((await parent.next("report")).get("servers", ())) < 2:
             pass
         await parent.drain()
     assert [report is None for report in reports] == [True, False, False]
@@ -193,7 +201,7 @@ async def test_what_the_target_raises_is_raised() -> None:
     ours, theirs = socket.socketpair()
     sock = socket.create_server(("127.0.0.1", 0))
     with ours, pytest.raises(LookupError, match="no such table"):
-        await run_worker(Task(0, fail, (), [sock], False, theirs, LIMITS, ()))
+        await run_worker(Task(0, fail, (), [Place(sock, None)], None, theirs, LIMITS, ()))
     assert sock.fileno() == -1
 
 
@@ -208,3 +216,19 @@ async def test_a_number_and_arguments_are_given() -> None:
     async with working(note, "one", 2) as parent:
         await parent.peer.rest()
     assert seen == [3, 1, "one", 2]
+
+
+async def test_the_options_of_listeners_go_with_them() -> None:
+    """W33, P3: for what connections do not inherit; here they would be made without delay."""
+    seen: list[int] = []
+
+    async def accept(worker: Worker) -> None:
+        (transport,) = await worker.listeners[0].accept_some(lambda: 1)
+        assert isinstance(transport, SocketTransport)
+        seen.append(transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await transport.aclose()
+        await worker.listeners[0].aclose()
+
+    async with working(accept) as parent, (await connect(parent)).stream:
+        await parent.peer.rest()
+    assert seen == [0]

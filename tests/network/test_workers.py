@@ -48,7 +48,8 @@ async def test_two_processes_share_a_port_and_are_counted() -> None:
             await peer.send(b"pid\n")
         served_by = [int(await peer.line()) for peer in peers]
         pids = set((await running.pids()).values())
-        assert set(served_by) == pids
+        # One after the other, to workers that have nothing to do: nobody comes first every time.
+        assert min(served_by.count(pid) for pid in pids) >= CONNECTIONS // 6
         counts = await running.until(
             lambda counts: sum(each["messages_sent"] for each in counts["workers"]) == CONNECTIONS
         )

@@ -30,5 +30,11 @@ async def forget(worker: Worker) -> None:
         await work(worker)
 
 
+async def babble(worker: Worker) -> None:
+    """Serve, and say to the parent what it does not expect."""
+    worker.tell({"event": "report", "servers": [{"pool": {"connections": "many"}}]})
+    await work(worker)
+
+
 def no_coroutine(worker: Worker) -> None:
     """Be no target."""

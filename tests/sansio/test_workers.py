@@ -10,6 +10,7 @@ import pytest
 from snowtrio import Cause, Refusal
 from snowtrio.workers import WorkerLimits, WorkersDrainReport
 from snowtrio.workers._backoff import Backoff
+from snowtrio.workers._sharing import MOST_UNASKED, SLACK, Turns
 from snowtrio.workers._spawn import describe_end
 from snowtrio.workers._statistics import sum_of_pools, to_plain
 
@@ -95,3 +96,45 @@ def test_a_report_is_clean_if_nothing_was_cut_off() -> None:
     assert clean.clean
     for other in ({"cut": 1}, {"killed": (1,)}, {"failed": (1,)}):
         assert not WorkersDrainReport(**{**to_plain(clean), **other}).clean
+
+
+def test_one_that_is_ahead_lets_the_others_go_first() -> None:
+    """W33: by what all have accepted."""
+    counts = [0, 0, 0]
+    turns = [Turns(number, counts) for number in range(3)]
+    turns[1].note_accepted(SLACK)
+    assert not any(each.ahead for each in turns)
+    turns[1].note_accepted(1)
+    assert [each.ahead for each in turns] == [False, True, False]
+    turns[0].note_accepted(5)
+    turns[2].note_accepted(1)
+    assert [each.ahead for each in turns] == [True, False, False]
+
+
+def test_a_new_one_gets_its_share_and_no_more() -> None:
+    """W33: the others have accepted many meanwhile; what its place had counted stays."""
+    counts = [7, 1000, 1005]
+    Turns(0, counts)
+    assert counts == [1000, 1000, 1005]
+    Turns(2, counts)
+    assert counts == [1000, 1000, 1005]
+
+
+def test_who_waits_in_vain_waits_less_often() -> None:
+    """W33: a worker that hangs, or is full, delays the others hardly."""
+    counts = [0, 0]
+    turns = Turns(0, counts)
+    turns.note_accepted(10)
+    waits = 0
+    for _ in range(1000):
+        if turns.ahead:
+            waits += 1
+            turns.note_accepted(1)
+            turns.note_waited(in_vain=True)
+        else:
+            turns.note_accepted(1)
+    assert waits <= 8 + 1000 / MOST_UNASKED
+    while not turns.ahead:
+        turns.note_accepted(1)
+    turns.note_waited(in_vain=False)
+    assert turns.ahead
