@@ -22,6 +22,7 @@ PAGES = [
     "how-to/http-client.md",
     "how-to/asgi.md",
     "how-to/websocket.md",
+    "how-to/udp.md",
 ]
 
 
