@@ -26,6 +26,7 @@ PAGES = [
     "how-to/asgi.md",
     "how-to/websocket.md",
     "how-to/systemd.md",
+    "how-to/udp.md",
 ]
 
 
