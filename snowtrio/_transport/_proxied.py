@@ -161,7 +161,9 @@ class _Terms:
                 proxy = ProxyInfo(header, transport.peer_address, transport.local_address)
                 transport.stand_for_client(proxy)
                 return received[size:]
-            data = await transport.receive_some(_RECEIVE_SIZE)
+            data = transport.receive_nowait(_RECEIVE_SIZE)  # Mostly it came with the connection.
+            if data is None:
+                data = await transport.receive_some(_RECEIVE_SIZE)
             if not data:
                 # No header begins with these bytes and the end behind them.
                 if self._is_direct(received + b"?"):
