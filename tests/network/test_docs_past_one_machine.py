@@ -102,7 +102,7 @@ async def deployed(folder: Path) -> AsyncGenerator[tuple[Balancer, list[Machine]
             haproxy(
                 folder,
                 CONFIGURATION.read_text(),
-                fronts={"WEB": "127.0.0.1", "LINES": "127.0.0.1"},
+                fronts={"BIND_WEB": "127.0.0.1", "BIND_LINES": "127.0.0.1"},
                 environment=environment,
             )
         )
@@ -123,7 +123,7 @@ async def roll(balancer: Balancer, machines: list[Machine]) -> None:
 
 
 def url_of(balancer: Balancer, path: str) -> str:
-    host, port = balancer.address["WEB"]
+    host, port = balancer.address["BIND_WEB"]
     return f"http://{host}:{port}{path}"
 
 
@@ -167,7 +167,7 @@ async def test_a_deploy_under_load_loses_no_request(tmp_path: Path) -> None:
 async def exchange_lines(balancer: Balancer, answered: list[int]) -> None:
     """Connect, have some lines answered, and leave; again and again. All have to be answered."""
     while True:
-        async with await balancer.connect("LINES") as stream:
+        async with await balancer.connect("BIND_LINES") as stream:
             peer = Peer(stream)
             for number in range(5):
                 await peer.send(b"%d\n" % number)
