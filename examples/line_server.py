@@ -9,6 +9,9 @@ r"""Echo lines, over TCP, TLS or a Unix socket.
     python examples/line_server.py --port 7000 --tls-cert cert.pem --tls-key key.pem
     openssl s_client -quiet -connect 127.0.0.1:7000
 
+    python examples/line_server.py --port 7000 --behind-proxy 10.0.0.0/8
+    # behind HAProxy with "send-proxy-v2": docs/how-to/past-one-machine.md
+
     python examples/line_server.py --unix /tmp/lines.sock
     socat - UNIX-CONNECT:/tmp/lines.sock
 
@@ -37,6 +40,7 @@ from snowtrio import (
     Server,
     ServerLimits,
     SnowtrioError,
+    behind_proxy,
     open_tcp_listeners,
     open_unix_listener,
     run_service,
@@ -77,6 +81,8 @@ def make_serve(
     arguments: argparse.Namespace, listeners: Sequence[Listener]
 ) -> Callable[..., Awaitable[None]]:
     """Return what serves as the arguments say, ready for ``nursery.start``."""
+    if arguments.behind_proxy:
+        listeners = behind_proxy(listeners, trusted=arguments.behind_proxy)
     return partial(
         serve_listeners,
         echo,
@@ -129,6 +135,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--tls-cert", metavar="FILE", help="speak TLS with this certificate chain")
     parser.add_argument("--tls-key", metavar="FILE", help="its key, if not in the same file")
+    parser.add_argument(
+        "--behind-proxy",
+        metavar="NETWORK",
+        action="append",
+        help="connections begin with a PROXY header, which this network's are believed; repeatable",
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 serves in this one")
     return parser.parse_args()
 

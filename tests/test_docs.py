@@ -10,6 +10,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from snowtrio import SocketOptions
+from snowtrio._transport._option_table import ROWS, Kind
 from snowtrio.websocket import WebSocketLimits
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -24,6 +26,7 @@ PAGES = [
     "how-to/asgi.md",
     "how-to/websocket.md",
     "how-to/systemd.md",
+    "how-to/udp.md",
 ]
 
 
@@ -62,6 +65,31 @@ def read_default(cell: str) -> object:
         return WORDS[cell]
     number, _, unit = cell.partition(" ")
     return float(number.replace(",", "")) * SIZES.get(unit, 1)
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="the documentation is not here")
+def test_the_table_of_socket_options_is_complete_and_true() -> None:
+    page = (DOCS / "reference/options.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
+    names = [field.name for field in attrs.fields(SocketOptions)]
+    assert [name for name, _, _ in told] == names[:-2]
+    assert names[-2:] == ["extra", "unsupported"]
+    for name, constants, kinds in told:
+        rows = [row for row in ROWS if row.name.partition(".")[0] == name]
+        numbers = {number for row in rows for number in row.numbers}
+        assert set(re.findall(r"`(\w+)`", constants)) == numbers
+        assert {row.kinds for row in rows} == {KINDS[kinds]}
+
+
+TCP = frozenset({Kind.TCP_LISTENER, Kind.TCP_CONNECTION})
+KINDS = {
+    "all": frozenset(Kind),
+    "TCP": TCP,
+    "TCP, UDP": TCP | {Kind.UDP},
+    "TCP listeners": frozenset({Kind.TCP_LISTENER}),
+    "TCP listeners, UDP": frozenset({Kind.TCP_LISTENER, Kind.UDP}),
+    "UDP": frozenset({Kind.UDP}),
+}
 
 
 @pytest.mark.skipif(not DOCS.exists(), reason="the documentation is not here")

@@ -22,9 +22,7 @@ class EchoDatagrams(asyncio.DatagramProtocol):
 
 async def serve() -> None:
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        EchoDatagrams, local_addr=("127.0.0.1", 0)
-    )
+    transport, _ = await loop.create_datagram_endpoint(EchoDatagrams, local_addr=("127.0.0.1", 0))
     ready(transport.get_extra_info("sockname")[1])
     await asyncio.Event().wait()
 

@@ -75,7 +75,10 @@ def parse_text(family: str, host: str, port: str) -> ProxyAddress:
     try:
         if "%" in host:
             raise AddressValueError("a zone")
-        return join(IPv4Address(host) if family == "TCP4" else IPv6Address(host), int(port))
+        if family == "TCP6":
+            return join(IPv6Address(host), int(port))
+        IPv4Address(host)  # There is one way to write it.
+        return host, int(port)
     except AddressValueError as error:
         raise RemoteProtocolError(f"{host!r} is no {family} address in a PROXY header") from error
 

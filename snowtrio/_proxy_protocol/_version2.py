@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import Final
 
 from .._errors import LocalProtocolError, RemoteProtocolError
@@ -24,6 +24,8 @@ _INET, _INET6, _UNIX = 0x10, 0x20, 0x30
 _SIZES = {_INET: 12, _INET6: 36, _UNIX: 2 * UNIX_SIZE}
 _KNOWN = {_UNSPECIFIED} | {family | kind for family in _SIZES for kind in (_STREAM, _DATAGRAM)}
 
+_INET_PAIR = struct.Struct("!8B2H")
+_INET6_PAIR = struct.Struct("!16s16s2H")
 _PORTS = struct.Struct("!HH")
 _CHECKSUM = struct.Struct("!I")
 
@@ -52,6 +54,9 @@ def _parse_block(data: bytes, family: int) -> ProxyHeader:
     if start > len(data):
         raise RemoteProtocolError("the addresses of a PROXY header are cut off")
     source, destination = _unpack_addresses(data[_START.size : start], family & 0xF0)
+    datagram = family & 0x0F == _DATAGRAM
+    if start == len(data):
+        return ProxyHeader(source=source, destination=destination, datagram=datagram)
     values: list[tuple[int, bytes]] = []
     checked = False
     for kind, where, value in _values.split(data, start, len(data)):
@@ -66,7 +71,7 @@ def _parse_block(data: bytes, family: int) -> ProxyHeader:
         version=2,
         source=source,
         destination=destination,
-        datagram=family & 0x0F == _DATAGRAM,
+        datagram=datagram,
         checksum=checked,
         **_values.read(values),
     )
@@ -86,10 +91,12 @@ def _unpack_addresses(
         return None, None
     if family == _UNIX:
         return unpack_unix(block[:UNIX_SIZE]), unpack_unix(block[UNIX_SIZE:])
-    hosts, ports = block[: -_PORTS.size], _PORTS.unpack_from(block, len(block) - _PORTS.size)
-    half = len(hosts) // 2
-    make = IPv4Address if family == _INET else IPv6Address
-    return join(make(hosts[:half]), ports[0]), join(make(hosts[half:]), ports[1])
+    if family == _INET:
+        # Most are of these, and an object for each address would be the dearest part of a header.
+        a, b, c, d, e, f, g, h, source_port, destination_port = _INET_PAIR.unpack(block)
+        return (f"{a}.{b}.{c}.{d}", source_port), (f"{e}.{f}.{g}.{h}", destination_port)
+    first, second, source_port, destination_port = _INET6_PAIR.unpack(block)
+    return join(IPv6Address(first), source_port), join(IPv6Address(second), destination_port)
 
 
 def encode(header: ProxyHeader) -> bytes:

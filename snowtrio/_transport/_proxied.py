@@ -46,8 +46,8 @@ def behind_proxy(
 
     Afterwards ``peer_address`` is the client's, and ``local_address`` what the client connected to,
     where the header tells them; ``proxy`` of the connection (`ProxyInfo`) has the header and the
-    addresses of the proxy itself. Bounds for each peer count clients, not proxies. A header that
-    tells no addresses (``LOCAL``, as of health checks, ``UNKNOWN``) leaves those of the proxy.
+    addresses of the proxy itself. A header that tells no addresses (``LOCAL``, as of health checks,
+    ``UNKNOWN``) leaves those of the proxy. Bounds for each peer count clients, never a proxy.
 
     Parameters:
         listeners: owned from now on, unless this raises.
@@ -58,11 +58,12 @@ def behind_proxy(
             what they are, and what they send is the protocol's, header or not.
         headerless: what becomes of a trusted peer that does not send a header: ``"refuse"``, or
             ``"direct"``, for the time in which proxies are being changed to send one. A proxy that
-            sends none then lets its clients write one. Neither can serve a protocol in which the
-            server speaks first.
+            sends none then lets its clients write one; and where the server speaks first, a peer
+            without a header waits in vain, for its first bytes are waited for.
         max_header_size: bytes of the longest header of version 2; at least 536.
 
     Raises:
+        TypeError: `trusted` is one string.
         ValueError: nobody is trusted, or something in `trusted` is no network; also where
             `listeners` are behind a proxy already.
     """
@@ -161,7 +162,9 @@ class _Terms:
                 proxy = ProxyInfo(header, transport.peer_address, transport.local_address)
                 transport.stand_for_client(proxy)
                 return received[size:]
-            data = await transport.receive_some(_RECEIVE_SIZE)
+            data = transport.receive_nowait(_RECEIVE_SIZE)  # Mostly it came with the connection.
+            if data is None:
+                data = await transport.receive_some(_RECEIVE_SIZE)
             if not data:
                 # No header begins with these bytes and the end behind them.
                 if self._is_direct(received + b"?"):

@@ -128,6 +128,9 @@ class Sessions(Generic[SendT, ReceiveT]):
     ) -> Member[SendT, ReceiveT] | None:
         """Return a new session for an address, if it gets one."""
         sender = datagram.sender
+        if not sender[1]:  # Who writes no port on a datagram wants no answer (RFC 768).
+            self.not_admitted += 1
+            return None
         refusal = self._refusal(sender[0])
         if refusal is not None:
             self.refused[refusal] += 1
@@ -153,7 +156,7 @@ class Sessions(Generic[SendT, ReceiveT]):
         data = cast("bytes", message) if coder is None else coder.encode(message)
         try:
             endpoint.send_nowait(data, sender)
-        except trio.WouldBlock:
+        except (trio.WouldBlock, OSError):
             self.dropped += 1
 
     def _refusal(self, host: str) -> Refusal | None:

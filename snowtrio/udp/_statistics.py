@@ -73,9 +73,10 @@ class UDPServerStatistics:
         opened: sessions since the start.
         ended: sessions that ended, by cause.
         refused: datagrams of peers that got no session, by reason.
-        not_admitted: datagrams of peers that ``admit`` turned away.
+        not_admitted: datagrams of peers that ``admit`` turned away, or that have port 0, to which
+            nothing can be sent.
         dropped: datagrams that found a session's inbox or the memory budget full, or the session
-            ended.
+            ended; and what ``admit`` sent back where the system would not take it.
         undecodable: datagrams thrown away since they are no message of the codec.
         handler_errors: what handlers raised.
         replies_failed: replies of a plain function that the system would not send.

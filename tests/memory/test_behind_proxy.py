@@ -342,6 +342,8 @@ async def test_the_bound_of_a_peer_counts_clients(autojump_clock: MockClock) -> 
         assert statistics.refused[Refusal.PEER] == 1
         assert (statistics.accepted, statistics.pool.opened) == (6, 5)
         assert failures(served) == (0, 0)
+        for header in [LOCAL, b"PROXY UNKNOWN\r\n"] * 2:
+            assert await ask(await served.connect(header), b"anybody") == b"anybody"
         await second.aclose()
         await streams[3].aclose()
         await trio.testing.wait_all_tasks_blocked()

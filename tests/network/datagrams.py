@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any
@@ -46,3 +47,12 @@ async def serving(handler: Any, **options: Any) -> AsyncIterator[UDPServer[Any, 
         nursery.cancel_scope.cancel()
 
 
+def send_without_port(data: bytes, port: int) -> None:
+    """Send a datagram that says that it comes from port 0 of this machine.
+
+    Raises:
+        PermissionError: only root may.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as sock:
+        header = struct.pack("!HHHH", 0, port, 8 + len(data), 0)
+        sock.sendto(header + data, ("127.0.0.1", 0))

@@ -48,18 +48,19 @@ class Balancer:
         """Return a connection to where it listens."""
         return await trio.open_tcp_stream(*self.address[name])
 
-    async def state(self, server: str) -> Mapping[str, str]:
+    async def state(self, server: str, *, section: str = "front") -> Mapping[str, str]:
         """Return what it says of one of its servers: ``status``, ``check_status`` and so on."""
         async with await trio.open_unix_socket(self.stats) as stream:
             await stream.send_all(b"show stat\n")
             text = b"".join([piece async for piece in stream]).decode()
-        (found,) = [row for row in csv.DictReader(text.splitlines()) if row["svname"] == server]
+        rows = csv.DictReader(text.removeprefix("# ").splitlines())
+        (found,) = [row for row in rows if (row["pxname"], row["svname"]) == (section, server)]
         return found
 
-    async def wait_for(self, server: str, status: str) -> None:
+    async def wait_for(self, server: str, status: str, *, section: str = "front") -> None:
         """Wait until one of its servers is in a state, such as ``UP``, and has been looked at."""
         while True:
-            state = await self.state(server)
+            state = await self.state(server, section=section)
             if state["status"] == status and state["check_status"].startswith("L"):
                 return
             await trio.sleep(0.02)

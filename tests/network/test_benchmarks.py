@@ -120,6 +120,19 @@ async def measure_websockets(folder: Path, scenario: str, *servers: str) -> list
     return [each["rounds"][0] for each in found["servers"].values()]
 
 
+async def test_servers_of_datagrams_are_measured(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    servers = ["asyncio-protocol", "snowtrio", "snowtrio-endpoint", "snowtrio-function", "trio"]
+    command = [sys.executable, RUN, "--only", "udp-64", "--servers", *servers]
+    command += ["--rounds", "1", "--seconds", "0.1", "--json", str(file)]
+    done = await run_program(*command)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    (found,) = json.loads(file.read_text())["scenarios"].values()
+    assert sorted(found["servers"]) == servers
+    for result in found["servers"].values():
+        assert result["rounds"][0]["units"] >= 64
+
+
 async def test_a_scenario_that_is_not_there_is_one_line() -> None:
     done = await run_program(sys.executable, RUN, "--only", "nonsense")
     assert done.returncode == 1

@@ -15,6 +15,7 @@ import trustme
 
 from .examples import RunningExample, needs_program, run_program, running_example
 from .peers import TIMEOUT, Peer, connected, line_of
+from .tcp import until
 
 LIMIT = 64 * 1024
 TYPED = b"hello\n\nwith a CR\r\n\x00\xff\n"
@@ -130,6 +131,26 @@ async def test_a_client_that_does_not_trust_it_is_logged_and_nothing_more(
             assert await peer.line() == "still there"
         assert "Traceback" not in example.read_errors()
         assert "handshake" in example.read_errors()
+
+
+async def test_behind_a_proxy_headers_are_asked_for() -> None:
+    """W33: and of others than those that are named nothing is taken."""
+    trusting = ("--behind-proxy", "192.0.2.0/24", "--behind-proxy", "127.0.0.1")
+    async with running_example("line_server", *trusting) as example:
+        async with connected(example) as peer:
+            await peer.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello\n")
+            assert await peer.line() == "hello"
+        async with connected(example) as peer:
+            await peer.send(b"hello\n")
+            assert not await is_answered(peer)
+        await until(lambda: "there is no PROXY header" in example.read_errors())
+
+
+async def is_answered(peer: Peer) -> bool:
+    try:
+        return await peer.fill()
+    except trio.BrokenResourceError:
+        return False
 
 
 # Its limits

@@ -13,11 +13,12 @@ import trio
 from snowtrio import SocketOptions
 from snowtrio.udp import UDPEndpoint, open_udp_endpoint
 
-from .datagrams import TIMEOUT
+from .datagrams import HOSTS, TIMEOUT
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the loopback interface has another name, and other groups"
 )
+
 
 def find_interfaces() -> dict[str, str]:
     """Return an interface for each family: loopback has no groups in IPv6."""
@@ -65,38 +66,38 @@ async def receive_nothing(endpoint: UDPEndpoint) -> None:
 async def test_members_of_a_group_get_what_is_sent_to_it(family: str) -> None:
     """Row P2: two on one port, each once; and nobody who has left."""
     group = GROUPS[family]
-    async with await open_member(family) as one:
-        async with (
-            await open_member(family, one.port) as other,
-            await open_sender(family) as sender,
-        ):
-            one.join(group, interface=INTERFACES[family])
-            other.join(group, interface=socket.if_nametoindex(INTERFACES[family]))
-            await sender.send(b"to both", (group, one.port))
-            with trio.fail_after(TIMEOUT):
-                assert (await one.receive()).data == b"to both"
-                assert (await other.receive()).data == b"to both"
-            one.leave(group, interface=INTERFACES[family])
-            await sender.send(b"to the other", (group, one.port))
-            with trio.fail_after(TIMEOUT):
-                assert (await other.receive()).data == b"to the other"
-            await receive_nothing(one)
+    async with (
+        await open_member(family) as one,
+        await open_member(family, one.port) as other,
+        await open_sender(family) as sender,
+    ):
+        one.join(group, interface=INTERFACES[family])
+        other.join(group, interface=socket.if_nametoindex(INTERFACES[family]))
+        await sender.send(b"to both", (group, one.port))
+        with trio.fail_after(TIMEOUT):
+            assert (await one.receive()).data == b"to both"
+            assert (await other.receive()).data == b"to both"
+        one.leave(group, interface=INTERFACES[family])
+        await sender.send(b"to the other", (group, one.port))
+        with trio.fail_after(TIMEOUT):
+            assert (await other.receive()).data == b"to the other"
+        await receive_nothing(one)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_a_member_gets_nothing_of_groups_that_others_have_joined(family: str) -> None:
     """Row P2: Linux would give it to all, unless told not to."""
-    async with await open_member(family) as one:
-        async with (
-            await open_member(family, one.port) as other,
-            await open_sender(family) as sender,
-        ):
-            one.join(GROUPS[family], interface=INTERFACES[family])
-            other.join(OTHER_GROUPS[family], interface=INTERFACES[family])
-            await sender.send(b"secret", (OTHER_GROUPS[family], one.port))
-            with trio.fail_after(TIMEOUT):
-                assert (await other.receive()).data == b"secret"
-            await receive_nothing(one)
+    async with (
+        await open_member(family) as one,
+        await open_member(family, one.port) as other,
+        await open_sender(family) as sender,
+    ):
+        one.join(GROUPS[family], interface=INTERFACES[family])
+        other.join(OTHER_GROUPS[family], interface=INTERFACES[family])
+        await sender.send(b"secret", (OTHER_GROUPS[family], one.port))
+        with trio.fail_after(TIMEOUT):
+            assert (await other.receive()).data == b"secret"
+        await receive_nothing(one)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -128,8 +129,8 @@ async def test_what_is_no_group_is_told(family: str) -> None:
         with pytest.raises(ValueError, match="family"):
             endpoint.join(wrong)
         with pytest.raises(OSError, match="Invalid argument"):
-            endpoint.join({"IPv4": "127.0.0.1", "IPv6": "::1"}[family], interface=INTERFACES[family])
-        with pytest.raises(OSError, match="No such device|no interface") as caught:
+            endpoint.join(HOSTS[family], interface=INTERFACES[family])
+        with pytest.raises(OSError, match=r"No such device|no interface") as caught:
             endpoint.join(GROUPS[family], interface="no-such-device")
         assert caught.value.errno in (errno.ENODEV, errno.ENXIO, None)
         with pytest.raises(OSError, match="assign requested address"):

@@ -23,7 +23,7 @@ from snowtrio.udp import (
     serve_udp_endpoints,
 )
 
-from .datagrams import TIMEOUT, plain_socket, serving
+from .datagrams import TIMEOUT, plain_socket, send_without_port, serving
 
 
 def shout(datagram: Datagram) -> bytes | None:
@@ -80,11 +80,15 @@ async def test_a_function_that_fails_is_logged_and_the_others_are_answered(
 
 async def test_errors_propagate_where_they_are_to() -> None:
     """Row P2."""
-    with pytest.raises(ExceptionGroup) as caught:
+
+    async def provoke() -> None:
         async with serving(shout, propagate_errors=True) as server:
-            async with await connect_udp_endpoint("127.0.0.1", server.port) as endpoint:
-                await endpoint.send(b"fail")
+            with plain_socket() as peer:
+                peer.sendto(b"fail", ("127.0.0.1", server.port))
                 await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught, trio.fail_after(TIMEOUT):
+        await provoke()
     assert caught.group_contains(LookupError)
 
 
@@ -173,3 +177,24 @@ async def test_a_handler_can_be_an_object() -> None:
         assert await ask(server.port, b"a") == [b"A"]
         assert len(server.sessions) == 1
         await server.drain(DrainTimeouts(wait=TIMEOUT))
+
+
+@pytest.mark.parametrize("kind", ["function", "sessions"])
+async def test_who_cannot_be_answered_stops_nobody(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Row P2: nothing can be sent to port 0, and anybody can write it on a datagram."""
+
+    async def echo(session: UDPSession) -> None:
+        async for data in session:
+            await session.send(data.upper())
+
+    async with serving(shout if kind == "function" else echo) as server:
+        try:
+            send_without_port(b"a", server.port)
+        except PermissionError:
+            pytest.skip("only root can send such a datagram")
+        assert await ask(server.port, b"b") == [b"B"]
+        counts = server.statistics()
+        assert (counts.replies_failed, counts.not_admitted) in ((1, 0), (0, 1))
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]

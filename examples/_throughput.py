@@ -1,0 +1,55 @@
+"""What the throughput scripts share: a receiver in a process of its own, and their options."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+
+import trio
+
+READY = "listening on "
+
+
+@contextlib.asynccontextmanager
+async def receiving(script: str) -> AsyncGenerator[int, None]:
+    """Run the script as a receiver for the time of a block; give its port."""
+    command = [sys.executable, script, "--receive", "--port", "0"]
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with process.stdout:
+            yield await read_port(process.stdout)
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+
+
+async def read_port(stream: trio.abc.ReceiveStream) -> int:
+    """Return the port that a receiver says that it listens on."""
+    said = b""
+    while b"\n" not in said:
+        data = await stream.receive_some()
+        if not data:
+            raise OSError("the receiver did not start")
+        said += data
+    return int(said.decode().rpartition(":")[2])
+
+
+def per_second(amount: float, seconds: float) -> float:
+    """Return a rate."""
+    return amount / seconds if seconds else 0.0
+
+
+def make_parser(description: str, size: int) -> argparse.ArgumentParser:
+    """Return the parser of the options that both have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--host", default="127.0.0.1", help="address of the receiver")
+    parser.add_argument("--port", type=int, help="its port; without one, it is started here")
+    parser.add_argument("--receive", action="store_true", help="be the receiver, until SIGINT")
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long to send")
+    parser.add_argument("--size", type=int, default=size, help="of a message, in bytes")
+    return parser
