@@ -27,7 +27,7 @@ def close_socket(sock: socket.socket) -> None:
     if sock.family != getattr(socket, "AF_UNIX", None) and _lingers(sock):
         if _places.acquire(blocking=False):
             trio.lowlevel.start_thread_soon(
-                partial(socket.close, sock.detach()), lambda _: _places.release()
+                partial(socket.close, sock.detach()), lambda _: _places.release(), "snowtrio linger"
             )
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)

@@ -7,6 +7,7 @@ import errno
 import socket
 import sys
 from collections.abc import Container, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
 import trio
@@ -21,12 +22,17 @@ _UNSUPPORTED = frozenset({errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.ENOSYS})
 # Constants that Python does not have.
 _NUMBERS: dict[str, int] = {"SO_LINGER_SEC": 0x1080} if sys.platform == "darwin" else {}
 
+# Constants that Python has, of options that the system takes and does nothing about.
+_IDLE: frozenset[str] = frozenset(("IP_TOS", "IPV6_TCLASS") if sys.platform == "win32" else ())
+
 # Who may, where not everybody may.
 _PRIVILEGES = {"mark": "CAP_NET_ADMIN", "bind_to_device": "CAP_NET_RAW"}
 
 # Linux gives a connection all that its listener has; elsewhere it depends.
 _INHERITED = sys.platform == "linux"
 
+
+_IP = (socket.AF_INET, socket.AF_INET6)
 
 AnySocket: TypeAlias = socket.socket | trio.socket.SocketType
 
@@ -42,8 +48,14 @@ class HasSocket(Protocol):
 
 def look_up(name: str) -> int | None:
     """Return the number of a constant, None where this platform has none."""
-    number: int | None = getattr(socket, name, None)
+    number: int | None = None if name in _IDLE else getattr(socket, name, None)
     return _NUMBERS.get(name) if number is None else number
+
+
+@lru_cache(maxsize=256)
+def _plan(options: SocketOptions | None, kind: Kind, ipv6: bool) -> tuple[Setting, ...]:
+    """Return the plan for this platform: the same one for every socket that is opened alike."""
+    return tuple(plan_settings(options, kind, ipv6=ipv6, lookup=look_up))
 
 
 def check_options(options: SocketOptions | None, kind: Kind) -> None:
@@ -53,7 +65,7 @@ def check_options(options: SocketOptions | None, kind: Kind) -> None:
         UnsupportedOptionError: an option is not for such sockets, or not on this platform.
     """
     if options is not None:
-        plan_settings(options, kind, ipv6=False, lookup=look_up)
+        _plan(options, kind, False)
 
 
 def check_tcp_options(options: SocketOptions | None) -> None:
@@ -78,7 +90,7 @@ def apply_options(
     Raises:
         SocketOptionError: the system refuses one; the socket is to be closed.
     """
-    plan = plan_settings(options, kind, ipv6=_is_ipv6(sock), lookup=look_up)
+    plan = _plan(options, kind, _is_ipv6(sock))
     quiet = options is not None and options.unsupported == "ignore"
     make_settings((each for each in plan if each.stage in stages), sock, quiet=quiet)
 
@@ -88,21 +100,25 @@ def plan_accepted(options: SocketOptions | None, listener: AnySocket) -> Sequenc
 
     Nothing where it inherits all, as it does with TCP on Linux, and the listener was opened here.
     """
-    kind = find_kind(listener)
-    tcp = kind is Kind.TCP_LISTENER
-    accepted = Kind.TCP_CONNECTION if tcp else Kind.UNIX_CONNECTION
+    tcp = listener.family in _IP
+    kind, accepted = (
+        (Kind.TCP_LISTENER, Kind.TCP_CONNECTION)
+        if tcp
+        else (Kind.UNIX_LISTENER, Kind.UNIX_CONNECTION)
+    )
     names = {row.name for row in ROWS if accepted in row.kinds and row.stage is Stage.OPEN}
-    plan = plan_settings(options, kind, ipv6=_is_ipv6(listener), lookup=look_up)
     return [
         each
-        for each in plan
+        for each in _plan(options, kind, _is_ipv6(listener))
         if each.name in names
         if not (tcp and _INHERITED and (each.said is not None or _has(listener, each)))
     ]
 
 
 def _has(sock: AnySocket, setting: Setting) -> bool:
-    return bool(sock.getsockopt(setting.level, setting.number) == setting.value)
+    with contextlib.suppress(OSError):
+        return bool(sock.getsockopt(setting.level, setting.number) == setting.value)
+    return False
 
 
 def settle_accepted(settings: Sequence[Setting], sock: socket.socket) -> None:
@@ -138,10 +154,12 @@ def _explain(setting: Setting, error: OSError) -> SocketOptionError:
 def find_kind(sock: AnySocket) -> Kind:
     """Return what a socket is; one that does not listen counts as a connection.
 
+    So does one that listens on macOS, which does not tell.
+
     Raises:
         ValueError: it is of no kind that has options here.
     """
-    ip = sock.family in (socket.AF_INET, socket.AF_INET6)
+    ip = sock.family in _IP
     stream = sock.type == socket.SOCK_STREAM
     if ip and sock.type == socket.SOCK_DGRAM:
         return Kind.UDP
@@ -153,8 +171,9 @@ def find_kind(sock: AnySocket) -> Kind:
 
 
 def _listens(sock: AnySocket) -> bool:
-    number = look_up("SO_ACCEPTCONN")
-    return number is not None and bool(sock.getsockopt(socket.SOL_SOCKET, number))
+    with contextlib.suppress(OSError, AttributeError):
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    return False
 
 
 def _is_ipv6(sock: AnySocket) -> bool:
@@ -179,7 +198,7 @@ def set_socket_options(target: AnySocket | HasSocket, options: SocketOptions) ->
         ValueError: there is no socket below.
     """
     sock = _socket_of(target)
-    plan = plan_settings(options, find_kind(sock), ipv6=_is_ipv6(sock), lookup=look_up)
+    plan = _plan(options, find_kind(sock), _is_ipv6(sock))
     asked = [each for each in plan if each.said is not None]
     for each in asked:
         if each.stage is Stage.BIND and sock.getsockname()[1]:

@@ -145,8 +145,6 @@ class Row:
 
 
 _SOL, _V4, _V6, _T = "SOL_SOCKET", "IPPROTO_IP", "IPPROTO_IPV6", "IPPROTO_TCP"
-_PER_HOP = ("IP_TOS",), ("IPV6_TCLASS",)
-_HOPS = ("IP_TTL",), ("IPV6_UNICAST_HOPS",)
 
 ROWS = (
     Row("reuse_address", _SOL, ("SO_REUSEADDR",), _IP, _FLAG, Stage.BIND),
@@ -170,13 +168,13 @@ ROWS = (
     # macOS wants a socket that listens already.
     Row("fast_open", _T, ("TCP_FASTOPEN",), _LISTENER, stage=Stage.LISTEN),
     Row("congestion_control", _T, ("TCP_CONGESTION",), _TCP, _TEXT),
-    Row("dscp", _V4, _PER_HOP[0], _IP, _DSCP, ipv6=False),
-    Row("dscp", _V6, _PER_HOP[1], _IP, _DSCP, ipv6=True),
+    Row("dscp", _V4, ("IP_TOS",), _IP, _DSCP, ipv6=False),
+    Row("dscp", _V6, ("IPV6_TCLASS",), _IP, _DSCP, ipv6=True),
     # An IPv6 socket may carry IPv4 too, whose packets have a field of their own.
-    Row("dscp", _V4, _PER_HOP[0], _IP, _DSCP, ipv6=True, beside=True),
-    Row("hop_limit", _V4, _HOPS[0], _IP, ipv6=False),
-    Row("hop_limit", _V6, _HOPS[1], _IP, ipv6=True),
-    Row("hop_limit", _V4, _HOPS[0], _IP, ipv6=True, beside=True),
+    Row("dscp", _V4, ("IP_TOS",), _IP, _DSCP, ipv6=True, beside=True),
+    Row("hop_limit", _V4, ("IP_TTL",), _IP, ipv6=False),
+    Row("hop_limit", _V6, ("IPV6_UNICAST_HOPS",), _IP, ipv6=True),
+    Row("hop_limit", _V4, ("IP_TTL",), _IP, ipv6=True, beside=True),
     Row("mark", _SOL, ("SO_MARK",), _IP, _UNSIGNED),
     Row("bind_to_device", _SOL, ("SO_BINDTODEVICE",), _IP, _TEXT),
     Row("broadcast", _SOL, ("SO_BROADCAST",), _UDP, _FLAG),
@@ -234,7 +232,7 @@ def plan_settings(
     plan: list[Setting] = []
     for name, value in (others | asked).items():
         silent = quiet or name not in asked
-        rows = _rows(name, kind, ipv6, silent)
+        rows = _rows(name, kind, ipv6=ipv6, silent=silent)
         plan.extend(_settle(rows, value, lookup, asked=name in asked, silent=silent))
     if options is not None:
         plan.extend(Setting("extra", *each, Stage.OPEN, each) for each in options.extra)
@@ -256,7 +254,7 @@ def _values(options: SocketOptions) -> dict[str, Any]:
     return values
 
 
-def _rows(name: str, kind: Kind, ipv6: bool, silent: bool) -> list[Row]:
+def _rows(name: str, kind: Kind, *, ipv6: bool, silent: bool) -> list[Row]:
     rows = [row for row in ROWS if row.name == name]
     if kind in rows[0].kinds:
         return [row for row in rows if row.ipv6 in (None, ipv6)]

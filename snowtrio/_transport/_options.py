@@ -118,25 +118,26 @@ class SocketOptions:
     Parameters:
         reuse_address: bind to a port on which closed connections linger (``SO_REUSEADDR``); True
             for listeners where nothing is said. Windows does that anyway, and there True lets
-            others steal the port.
-        reuse_port: let several sockets have one port (``SO_REUSEPORT``): the system spreads
-            connections or datagrams over them. The connections that wait in the backlog of one that
-            closes are reset. Not on Windows.
+            others steal the port. TCP and UDP.
+        reuse_port: let several sockets have one port (``SO_REUSEPORT``), if all of them say so.
+            Linux spreads connections and datagrams over them, other systems may not. Connections
+            that wait in the backlog of one that closes are reset. TCP and UDP; not on Windows.
         ipv6_only: keep a socket that is bound to ``::`` from IPv4; True for listeners where nothing
-            is said. Skipped on IPv4 sockets.
+            is said. Skipped on IPv4 sockets. TCP listeners and UDP.
         keep_alive: ask silent peers whether they are there: True as the system does, or when a
             `KeepAlive` says. TCP.
         no_delay: send what is there without waiting for more (``TCP_NODELAY``); True where nothing
             is said. TCP.
         linger: whole seconds that the kernel goes on sending after a close, before it resets; 0
-            resets at once, and throws away what was not sent. A thread waits for it, so that
-            nothing else does. TCP.
+            resets at once, and throws away what was not sent. Before that, a close in order says
+            the end to the peer, and waits for the peer's, for the ``linger_timeout`` of the limits.
+            Threads wait for the kernel, 64 at most, so that nothing else does. TCP.
         receive_buffer_size: bytes that the kernel keeps for us. Set, it is not adapted to the
             connection any more.
         send_buffer_size: bytes that the kernel keeps on the way to the peer; likewise.
-        unsent_low_water: bytes not yet sent below which more are taken (``TCP_NOTSENT_LOWAT``).
-            The fewer, the later a message is chosen, and the more often tasks wake. TCP on Linux
-            and macOS.
+        unsent_low_water: bytes not yet sent below which more are taken (``TCP_NOTSENT_LOWAT``):
+            16 KiB for clients where nothing is said. The fewer, the less is left in the kernel when
+            a connection is lost, and the more often tasks wake. TCP on Linux and macOS.
         user_timeout: seconds that what was sent may stay without acknowledgement, or what is to be
             sent without room, before the connection is lost (``TCP_USER_TIMEOUT``); it bounds
             keep-alive and connecting too. In milliseconds. TCP on Linux.
@@ -147,7 +148,7 @@ class SocketOptions:
             for none. The network may repeat such data: only for requests that bear it. TCP
             listeners.
         congestion_control: the algorithm's name, such as ``"bbr"``. TCP on Linux and FreeBSD.
-        dscp: the class of service that packets carry, 0 to 63. TCP and UDP.
+        dscp: the class of service that packets carry, 0 to 63. TCP and UDP; not on Windows.
         hop_limit: routers that packets may pass, 1 to 255. TCP and UDP.
         mark: the number by which routing and the firewall know the packets (``SO_MARK``); needs
             CAP_NET_ADMIN. TCP and UDP on Linux.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import os
 import socket
 import sys
+import threading
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from snowtrio import (
     KeepAlive,
     LineCodec,
     RequestClient,
+    ServerLimits,
     SocketOptionError,
     SocketOptions,
     Subscriber,
@@ -75,7 +77,9 @@ async def test_ipv6_and_ipv4_on_one_socket() -> None:
 
 async def test_no_time_to_linger_resets() -> None:
     """P3: the peer is told at once that what it waits for will not come."""
-    async with serving_tcp(options=SocketOptions(linger=0)) as server:
+    # With time for it, a close begins by saying the end.
+    limits = ServerLimits(linger_timeout=0)
+    async with serving_tcp(options=SocketOptions(linger=0), limits=limits) as server:
         stream = await trio.open_tcp_stream("127.0.0.1", server.port)
         await until(lambda: server.connections)
         for connection in server.connections:
@@ -99,21 +103,35 @@ async def test_lingering_holds_nobody_up() -> None:
             for _ in range(5):
                 await connection.send(b"a" * 59_999)
             await connection.flush()
-            assert connection.socket is not None
-            number = connection.socket.fileno()
             with trio.fail_after(LIMIT):
                 await connection.aclose()
-        assert is_open(number)  # In the hands of a thread.
+        await until(lambda: count_lingering() == 1)
         assert await trio.to_thread.run_sync(read_all, peer) == 300_000
-        await until(lambda: not is_open(number))
+        await until(lambda: not count_lingering())
 
 
-def is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
+@linux
+async def test_many_that_linger() -> None:
+    """P3: so many have a thread; the next closes as if it did not linger."""
+    options = SocketOptions(linger=600, unsent_low_water=1 << 20)
+    limits = ClientLimits(linger_timeout=0)
+    with socket.socket() as listener, contextlib.ExitStack() as peers:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        for _ in range(66):
+            async with open_tcp_connection(
+                LineCodec(), *listener.getsockname(), options=options, limits=limits
+            ) as connection:
+                peers.enter_context(listener.accept()[0])
+                await connection.send(b"a" * 60_000)
+                await connection.flush()
+        await until(lambda: count_lingering() == 64)
+    await until(lambda: not count_lingering())
+
+
+def count_lingering() -> int:
+    return sum(each.name == "snowtrio linger" for each in threading.enumerate())
 
 
 def read_all(sock: socket.socket) -> int:
