@@ -34,10 +34,12 @@ hypothesis.settings.register_profile(
     max_examples=25,
 )
 
-# A shell has what it starts in the background ignore Ctrl-C, and so would every program that the
-# tests start and send one.
+# A shell has what it starts in the background ignore Ctrl-C, and nohup has it ignore SIGHUP: so
+# would every program that the tests start and send one.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_report_header() -> str:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import attrs
 import trio
 
-from .examples import RunningExample
+from .examples import RunningExample, SharedExample
 
 # Far above what it takes, so that only a hang meets it.
 TIMEOUT = 20.0
@@ -67,7 +67,7 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def connected(example: RunningExample) -> AsyncIterator[Peer]:
+async def connected(example: RunningExample | SharedExample) -> AsyncIterator[Peer]:
     """Connect to an example for the time of a block."""
     async with await example.connect() as stream:
         yield Peer(stream)

@@ -65,6 +65,7 @@ async def test_the_body_is_printed_as_it_is() -> None:
         assert (missing.returncode, missing.stdout) == (0, MISSING)
 
 
+@pytest.mark.on_one_python
 async def test_head_prints_the_headers() -> None:
     """Row Z15: and nothing else."""
     async with serving_http(answer) as server:
@@ -75,6 +76,7 @@ async def test_head_prints_the_headers() -> None:
         assert f"content-length: {len(MISSING)}" in fields
 
 
+@pytest.mark.on_one_python
 async def test_json_is_posted_and_printed_for_people() -> None:
     """Row Z7: a body makes a POST."""
     async with serving_http(answer) as server:
@@ -84,6 +86,7 @@ async def test_json_is_posted_and_printed_for_people() -> None:
         )
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
@@ -119,6 +122,7 @@ async def saying(data: bytes) -> AsyncGenerator[str, None]:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(
     ("data", "status"),
     [
@@ -134,6 +138,7 @@ async def test_servers_that_break_off_or_the_rules(data: bytes, status: int) -> 
         assert (await fetch(where)).returncode == status
 
 
+@pytest.mark.on_one_python
 async def test_nothing_listens() -> None:
     """Row Z11."""
     with socket.socket() as taken:
@@ -143,12 +148,14 @@ async def test_nothing_listens() -> None:
     assert b"refused" in done.stderr
 
 
+@pytest.mark.on_one_python
 async def test_no_url() -> None:
     """Row Z7."""
     for text in ("ftp://example.org/", "http://", "nonsense"):
         assert (await fetch(text)).returncode == 3
 
 
+@pytest.mark.on_one_python
 async def test_tls(
     ca: trustme.CA,
     server_cert: trustme.LeafCert,

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import ssl
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +14,13 @@ import pytest
 import trio
 import trustme
 
-from .examples import RunningExample, needs_program, running_example
+from .examples import (
+    RunningExample,
+    SharedExample,
+    needs_program,
+    running_example,
+    shared_example,
+)
 from .http_peers import CertificateFiles, curl, curl_json, write_certificates
 from .peers import TIMEOUT, Peer, connected
 
@@ -25,7 +32,14 @@ def certificates(ca: trustme.CA, server_cert: trustme.LeafCert, tmp_path: Path) 
     return write_certificates(ca, server_cert, tmp_path)
 
 
-def url(example: RunningExample, path: str, scheme: str = "http") -> str:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SharedExample]:
+    """For those who ask one thing."""
+    with shared_example("http_json_server") as example:
+        yield example
+
+
+def url(example: RunningExample | SharedExample, path: str, scheme: str = "http") -> str:
     return f"{scheme}://localhost:{example.port}{path}"
 
 
@@ -95,9 +109,9 @@ async def test_requests_in_a_row_are_answered_in_order() -> None:
     ("method", "path"),
     [("GET", "/"), ("GET", "/stats/"), ("POST", "/stats"), ("GET", "/echo"), ("DELETE", "/time")],
 )
-async def test_anything_else_is_404_in_json(method: str, path: str) -> None:
+async def test_anything_else_is_404_in_json(shared: SharedExample, method: str, path: str) -> None:
     """Row Z6."""
-    async with running_example("http_json_server") as example, connected(example) as peer:
+    async with connected(shared) as peer:
         await peer.send(f"{method} {path} HTTP/1.1\r\nHost: me\r\n\r\n".encode())
         status, fields, body = await read_response(peer)
         assert status == "HTTP/1.1 404 Not Found"
@@ -113,11 +127,10 @@ async def test_anything_else_is_404_in_json(method: str, path: str) -> None:
 @pytest.mark.parametrize(
     "value", [{"hello": [1, 2]}, [], None, "", "ümläut \x00 \U0001f409", 1.5, -(2**53), True]
 )
-async def test_curl_gets_its_json_back(value: object) -> None:
+async def test_curl_gets_its_json_back(shared: SharedExample, value: object) -> None:
     """Row Z6."""
-    async with running_example("http_json_server") as example:
-        sent = json.dumps(value).encode()
-        assert await curl_json("--data-binary", "@-", url(example, "/echo"), stdin=sent) == value
+    sent = json.dumps(value).encode()
+    assert await curl_json("--data-binary", "@-", url(shared, "/echo"), stdin=sent) == value
 
 
 @needs_program("curl")

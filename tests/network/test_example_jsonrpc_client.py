@@ -123,12 +123,14 @@ async def test_the_result_is_printed(port: int) -> None:
         assert json.loads(done.stdout) == result, words
 
 
+@pytest.mark.on_one_python
 async def test_errors_are_told_with_their_code(port: int) -> None:
     assert error_in(await run_client(port, "nonsense")).startswith("-32601 Method not found")
     assert error_in(await run_client(port, "subtract", "1")).startswith("-32602 Invalid params")
     assert "named" in error_in(await run_client(port, "subtract", "1", "subtrahend=2"))
 
 
+@pytest.mark.on_one_python
 async def test_a_batch_is_sent_as_it_is(port: int, tmp_path: Path) -> None:
     """Ids of any type; an error among the responses is an exit status of 1."""
     file = tmp_path / "batch.json"
@@ -150,6 +152,7 @@ async def test_a_batch_is_sent_as_it_is(port: int, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b"[]\n")
 
 
+@pytest.mark.on_one_python
 async def test_a_notification_has_no_answer(port: int) -> None:
     done = await run_client(port, "--notify", "echo", "1")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -179,6 +182,7 @@ async def test_notifications_are_followed_until_ctrl_c() -> None:
     assert 3 in messages
 
 
+@pytest.mark.on_one_python
 async def test_nothing_listens() -> None:
     """Row P4: refused, in one line."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -187,6 +191,7 @@ async def test_nothing_listens() -> None:
     assert "refused" in error_in(await run_client(port, "echo", "1"))
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize("arguments", [("--follow",), ("echo", "1")])
 async def test_the_server_leaves(arguments: tuple[str, ...]) -> None:
     """S18: whoever waits for something is told."""
@@ -199,6 +204,7 @@ async def test_the_server_leaves(arguments: tuple[str, ...]) -> None:
         assert error_in(await run_client(port, *arguments))
 
 
+@pytest.mark.on_one_python
 async def test_an_answer_takes_too_long() -> None:
     async def say_nothing(peer: Peer) -> None:
         await peer.rest()

@@ -120,6 +120,7 @@ async def test_a_big_file_comes_back_in_order(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.on_one_python
 async def test_standard_input_comes_back() -> None:
     """Row Z1: a last line without its end is sent as a line."""
     async with running_example("line_server") as example:
@@ -154,6 +155,7 @@ async def test_ctrl_c_ends_it_quietly() -> None:
 # When it is not
 
 
+@pytest.mark.on_one_python
 async def test_nothing_listens() -> None:
     """Row P4: refused."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -166,6 +168,7 @@ async def test_nothing_listens() -> None:
     assert str(port).encode() in done.stderr
 
 
+@pytest.mark.on_one_python
 async def test_the_host_is_unknown() -> None:
     """Row P4: names of this end are never resolved (RFC 6761)."""
     done = await run_client("--host", "nobody.invalid", stdin=b"hello\n")
@@ -174,6 +177,7 @@ async def test_the_host_is_unknown() -> None:
     assert b"nobody.invalid" in done.stderr
 
 
+@pytest.mark.on_one_python
 async def test_the_file_is_not_there(tmp_path: Path) -> None:
     done = await run_client(str(tmp_path / "no-such-file"))
     assert done.returncode == 1
@@ -181,6 +185,7 @@ async def test_the_file_is_not_there(tmp_path: Path) -> None:
     assert b"no-such-file" in done.stderr
 
 
+@pytest.mark.on_one_python
 async def test_a_line_is_too_long() -> None:
     """Row S3: our own line, so nothing of it is sent."""
     async with running_example("line_server") as example:
@@ -217,6 +222,7 @@ async def leave_at_once(peer: Peer) -> None:
     await peer.send((await peer.line()).encode() + b"\n")
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(("serve", "lines"), [(answer_one, 2), (leave_at_once, 200_000)])
 async def test_the_server_leaves_in_the_middle(serve: Serve, lines: int) -> None:
     async with serving(serve) as port:

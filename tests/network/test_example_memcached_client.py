@@ -142,6 +142,7 @@ async def test_the_program_prints_its_reply(memcached: Memcached) -> None:
     assert lines[-1] == "END"
 
 
+@pytest.mark.on_one_python
 @needs_memcached
 async def test_a_big_value_comes_back(memcached: Memcached) -> None:
     """Row S1: a million bytes of all kinds, also line ends."""
@@ -152,6 +153,7 @@ async def test_a_big_value_comes_back(memcached: Memcached) -> None:
     assert done.stdout == b"VALUE big 0 %d\n%b\nEND\n" % (len(value), value)
 
 
+@pytest.mark.on_one_python
 @needs_memcached
 async def test_what_the_server_refuses(memcached: Memcached) -> None:
     """An error is an error to whoever runs the program."""
@@ -165,6 +167,7 @@ async def test_what_the_server_refuses(memcached: Memcached) -> None:
         assert done.stderr.strip() == b"memcached_client: " + reason
 
 
+@pytest.mark.on_one_python
 @needs_memcached
 async def test_what_would_be_another_command_is_never_sent(memcached: Memcached) -> None:
     """Row S6: neither by a key, nor by a line that the server does not take."""
@@ -211,6 +214,7 @@ async def run_against(
     return bytes(received), done
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -231,6 +235,7 @@ async def test_a_server_that_leaves_or_talks_nonsense(answer: bytes, reason: byt
     assert reason in done.stderr
 
 
+@pytest.mark.on_one_python
 async def test_a_server_that_is_silent() -> None:
     """Row S17: the time is over, and the command may have been executed."""
     _, done = await run_against(None, "incr", "a", "1", "--timeout", "0.2", stay=True)
@@ -238,6 +243,7 @@ async def test_a_server_that_is_silent() -> None:
     assert done.stderr == b"memcached_client: no reply came within 0.2 seconds\n"
 
 
+@pytest.mark.on_one_python
 async def test_nothing_listens() -> None:
     """Row P4: refused."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")

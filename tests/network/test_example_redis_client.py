@@ -146,6 +146,7 @@ async def test_big_numbers_and_attributes(tmp_path: Path) -> None:
 CLIENT = (sys.executable, "-W", "error", str(EXAMPLES / "redis_client.py"))
 
 
+@pytest.mark.on_one_python
 async def test_the_program(tmp_path: Path) -> None:
     async with redis_on_a_port(tmp_path) as (_, port):
         ours = (*CLIENT, "--port", str(port))
@@ -166,6 +167,7 @@ async def test_the_program(tmp_path: Path) -> None:
                 assert (done.returncode, done.stderr) == (expected.returncode, b"")
 
 
+@pytest.mark.on_one_python
 async def test_the_program_logs_in(tmp_path: Path) -> None:
     """In the handshake, in both versions; a refused login is told at once."""
     options = ("--requirepass", "secret", "--user", "ann", "on", ">hers", "~*", "+@all")
@@ -186,6 +188,7 @@ async def test_the_program_logs_in(tmp_path: Path) -> None:
         assert done.stdout == b"NOAUTH Authentication required.\n\n"
 
 
+@pytest.mark.on_one_python
 async def test_nobody_is_there() -> None:
     """Row P4."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")

@@ -91,6 +91,7 @@ async def test_a_message_arrives(pipelining: bool) -> None:
     ]
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(
     ("offer", "silent", "commands"),
     [
@@ -131,6 +132,7 @@ async def test_any_text_arrives_as_it_is() -> None:
     assert events[-1] == {"event": "quit"}
 
 
+@pytest.mark.on_one_python
 async def test_a_big_message_arrives() -> None:
     """Row S1: two megabytes."""
     text = b"".join(b"%d\n" % number for number in range(300_000))
@@ -170,6 +172,7 @@ async def test_messages_of_many_tasks_share_two_connections() -> None:
     assert (kinds.count("connection"), kinds.count("quit")) == (2, 2)
 
 
+@pytest.mark.on_one_python
 async def test_addresses_and_texts_in_all_scripts() -> None:
     """RFC 6531 and 6152, where the server offers them."""
     people = {"sender": "grün@example.org", "to": ("μ@example.org",)}
@@ -195,6 +198,7 @@ async def test_addresses_and_texts_in_all_scripts() -> None:
 # TLS
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_a_message_under_tls(certificates: Path, host: str) -> None:
     """Rows S7 and S12: the server is greeted again, and everything behind that is protected."""
@@ -208,6 +212,7 @@ async def test_a_message_under_tls(certificates: Path, host: str) -> None:
     assert events[-1] == {"event": "quit"}
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(
     ("authority", "certificate"),
     [("another_ca.pem", "server.pem"), ("ca.pem", "by_name_alone.pem")],
@@ -224,6 +229,7 @@ async def test_a_server_that_is_another(
     assert set(kinds) <= {"connection", "hello"}
 
 
+@pytest.mark.on_one_python
 async def test_a_server_without_tls(certificates: Path) -> None:
     """Is told nothing: whoever asks for TLS gets it or nothing."""
     async with running_mail_server() as server:
@@ -233,6 +239,7 @@ async def test_a_server_without_tls(certificates: Path) -> None:
     assert [event["event"] for event in events] == ["connection", "hello"]
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize("behind", [b"250 injected\r\n", b"2", b"\r\n"])
 async def test_plain_text_behind_the_reply_to_starttls(certificates: Path, behind: bytes) -> None:
     """Row S12: somebody in between has put it there, to be taken for the server's own words."""
@@ -247,6 +254,7 @@ async def test_plain_text_behind_the_reply_to_starttls(certificates: Path, behin
 # Logins
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(("way", "exclude"), [("PLAIN", []), ("LOGIN", ["--exclude", "PLAIN"])])
 async def test_a_login(certificates: Path, way: str, exclude: list[str]) -> None:
     """Row S7: in whatever way the server offers, under TLS."""
@@ -261,6 +269,7 @@ async def test_a_login(certificates: Path, way: str, exclude: list[str]) -> None
     assert (message["login"], message["tls"]) == ("ann", True)
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(("way", "exclude"), [("PLAIN", []), ("LOGIN", ["--exclude", "PLAIN"])])
 async def test_a_login_that_is_refused(way: str, exclude: list[str]) -> None:
     """Row S8: once, with the server's words, and without ours."""
@@ -273,6 +282,7 @@ async def test_a_login_that_is_refused(way: str, exclude: list[str]) -> None:
     assert events[2] == {"event": "login", "mechanism": way, "good": False}
 
 
+@pytest.mark.on_one_python
 async def test_a_server_that_wants_a_login() -> None:
     """Says so to the first command of a message."""
     async with running_mail_server("--login") as server:
@@ -283,6 +293,7 @@ async def test_a_server_that_wants_a_login() -> None:
 # What is refused
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize("offers", [("--offer", "PIPELINING"), ()], ids=["together", "each"])
 async def test_who_is_refused_is_told(offers: tuple[str, ...]) -> None:
     """With the server's words; the others get it, if there are others."""
@@ -328,6 +339,7 @@ async def test_a_message_behind_one_that_was_refused() -> None:
     assert [event["event"] for event in events].count("connection") == 1
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize("hide", [(), ("--hide", "SIZE")], ids=["announced", "unknown"])
 async def test_a_message_that_is_too_large(hide: tuple[str, ...]) -> None:
     """Row S3: is not sent where the limit is known, and refused where it is not."""
@@ -340,6 +352,7 @@ async def test_a_message_that_is_too_large(hide: tuple[str, ...]) -> None:
     assert [event["event"] for event in events].count("message") == 1
 
 
+@pytest.mark.on_one_python
 async def test_a_line_that_is_too_long() -> None:
     """Row S3: no server has to take it, so it is not sent."""
     async with running_mail_server() as server:
@@ -348,6 +361,7 @@ async def test_a_line_that_is_too_long() -> None:
         assert {event["event"] for event in await server.stop()} == {"connection", "hello"}
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize("address", ["bob@x>\r\nRCPT TO:<eve@x", "bob@x\n", "bob <b@x>"])
 async def test_an_address_that_is_more_than_one(address: str) -> None:
     """Row S6: is refused before anything is sent, to anybody."""
@@ -408,6 +422,7 @@ async def test_a_login_from_elsewhere(
 # Servers that go away, or never were there
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(
     ("greeting", "reason"),
     [
@@ -426,6 +441,7 @@ async def test_a_server_that_does_not_want_to(greeting: bytes, reason: str) -> N
     assert script.commands == []
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize("last", ["EHLO", "RSET", "MAIL", "RCPT", "DATA", "Subject:", "."])
 async def test_a_server_that_leaves_in_the_middle(last: str) -> None:
     """Row B5: a message without its end was not delivered; with it, it may have been."""
@@ -437,6 +453,7 @@ async def test_a_server_that_leaves_in_the_middle(last: str) -> None:
     assert ("no reply came" in done.stderr.decode()) is (last != "EHLO")
 
 
+@pytest.mark.on_one_python
 async def test_a_silent_server_is_not_waited_for_for_ever() -> None:
     """Row S17: and the client can tell what may have happened."""
     script = Script({"DATA": b"354 go\r\n", **dict.fromkeys(("Hello", "Subject:", "", "."), b"")})
@@ -449,6 +466,7 @@ async def test_a_silent_server_is_not_waited_for_for_ever() -> None:
             assert client.statistics().in_doubt + client.statistics().abandoned == 1
 
 
+@pytest.mark.on_one_python
 async def test_a_message_for_nobody_is_not_sent() -> None:
     """RFC 2920: to a server that goes on though it takes nobody, the empty message is sent."""
     hello = b"250-hello\r\n250 PIPELINING\r\n"
@@ -466,6 +484,7 @@ async def test_a_message_for_nobody_is_not_sent() -> None:
     ]
 
 
+@pytest.mark.on_one_python
 async def test_nothing_listens() -> None:
     """Row P4: refused."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")

@@ -39,6 +39,7 @@ async def test_all_fields_and_those_that_a_filter_names() -> None:
         assert (some.returncode, some.stdout) == (0, "sequence: 2\npath: /stats\n")
 
 
+@pytest.mark.on_one_python
 async def test_a_filter_of_what_is_not_there() -> None:
     """Row Z16: told before anybody is asked."""
     example = str(EXAMPLES / "status_client.py")
@@ -47,6 +48,7 @@ async def test_a_filter_of_what_is_not_there() -> None:
     assert b"weather: not among service, message, method, path, sequence" in done.stderr
 
 
+@pytest.mark.on_one_python
 async def test_a_server_that_takes_too_long() -> None:
     """Rows Z11 and Z16: a line instead of the fields."""
 
@@ -62,6 +64,7 @@ async def test_a_server_that_takes_too_long() -> None:
     )
 
 
+@pytest.mark.on_one_python
 async def test_a_server_that_is_not_there() -> None:
     """Row Z16."""
     with socket.socket() as taken:
@@ -72,6 +75,7 @@ async def test_a_server_that_is_not_there() -> None:
     assert done.stdout.startswith(f"no status: 127.0.0.1:{port} cannot be reached: ")
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize(
     ("response", "told"),
     [
