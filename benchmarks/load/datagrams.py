@@ -15,7 +15,7 @@ from load.errors import WrongReplyError
 from load.slices import Slice
 
 # Far above any round trip here, in seconds: what takes longer is lost.
-PATIENCE = 1.0
+PATIENCE = 5.0
 
 
 class Sender:
@@ -59,8 +59,10 @@ def drive(
         for sender in senders:
             sender.send()
         missing, patience = len(senders), time.perf_counter() + PATIENCE
-        while missing and time.perf_counter() < patience:
+        while missing:
             ready = selector.select(0)
+            if not ready and time.perf_counter() > patience:
+                break
             wakes += bool(ready)
             for key, _ in ready:
                 if key.data.receive():

@@ -10,6 +10,7 @@ import trio
 
 from snowtrio import (
     Codec,
+    LineCodec,
     LocalProtocolError,
     NetstringCodec,
     ReceiveBuffer,
@@ -257,6 +258,18 @@ async def test_a_codec_may_take_the_datagram_as_it_is() -> None:
         with pytest.raises(LocalProtocolError):
             await one.send(-1, other.address)
         assert one.statistics().sent == 3
+
+
+async def test_the_end_of_a_datagram_can_end_a_message() -> None:
+    """Row P2: as the end of input does on a connection, for codecs that take it."""
+    with plain_socket() as peer:
+        async with await open_udp_endpoint(codec=LineCodec(deliver_unterminated=True)) as endpoint:
+            for data in (b"with an end\n", b"without", b"two\nlines"):
+                peer.sendto(data, endpoint.address)
+            peer.sendto(b"last", endpoint.address)
+            with trio.fail_after(TIMEOUT):
+                found = [(await endpoint.receive()).data for _ in range(3)]
+            assert found == [b"with an end", b"without", b"last"]
 
 
 async def test_a_socket_that_was_inherited_becomes_an_endpoint() -> None:

@@ -105,6 +105,22 @@ async def test_an_idle_session_ends_and_the_next_datagram_begins_another() -> No
         assert (counts.opened, counts.peak_sessions, counts.memory_held) == (2, 1, 0)
 
 
+async def test_a_session_that_only_sends_is_not_idle() -> None:
+    """Row P2."""
+
+    async def tick(session: UDPSession) -> None:
+        for _ in range(10):
+            await session.send(b"tick")
+            await trio.sleep(0.05)
+
+    async with serving(tick, limits=UDPServerLimits(idle_timeout=0.2)) as server:
+        with plain_socket() as peer:
+            peer.sendto(b"begin", ("127.0.0.1", server.port))
+            await until(lambda: bool(server.statistics().ended))
+        assert server.statistics().ended == {Cause.DONE: 1}
+        assert server.statistics().endpoints[0].sent == 10
+
+
 async def test_a_handler_that_ignores_the_end_is_cancelled() -> None:
     """Row P2: nobody sits on a place for ever."""
 

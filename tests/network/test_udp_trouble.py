@@ -56,21 +56,25 @@ async def test_a_report_does_not_swallow_the_next_datagram() -> None:
 
 
 async def test_a_report_that_a_send_comes_upon_wakes_the_receiver() -> None:
-    """Row P2."""
+    """Row P2: the system has told it to the send, and tells it nobody else."""
     port = closed_port()
     async with await connect_udp_endpoint("127.0.0.1", port) as endpoint:
-        async with trio.open_nursery() as nursery:
+        with trio.fail_after(TIMEOUT):
+            async with trio.open_nursery() as nursery:
 
-            async def receive() -> None:
-                with pytest.raises(UndeliveredError):
-                    await endpoint.receive()
+                async def receive() -> None:
+                    with pytest.raises(UndeliveredError):
+                        await endpoint.receive()
 
-            nursery.start_soon(receive)
-            await trio.testing.wait_all_tasks_blocked()
-            with trio.fail_after(TIMEOUT):
+                nursery.start_soon(receive)
+                await trio.testing.wait_all_tasks_blocked()
+                # All in one step, so that the receiver does not come in between.
                 endpoint.send_nowait(b"lost")
-                async with await open_udp_endpoint(port):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+                    peer.bind(("127.0.0.1", port))
                     endpoint.send_nowait(b"arrives, and finds the report")
+                    assert peer.recv(100) == b"arrives, and finds the report"
+        assert endpoint.statistics().undelivered == {"ECONNREFUSED": 1}
         with trio.move_on_after(0.05) as scope:
             await endpoint.receive()
         assert scope.cancelled_caught
