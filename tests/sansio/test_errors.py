@@ -47,6 +47,8 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "ConnectRefusedError": (errno.ECONNREFUSED, "nobody there", [OSError("a"), OSError("b")]),
     "HostUnreachableError": (errno.EHOSTUNREACH, "no way"),
     "ConnectTimeoutError": (errno.ETIMEDOUT, "no answer"),
+    "SocketOptionError": (errno.EPERM, "mark", "not allowed"),
+    "UnsupportedOptionError": ("defer_accept", "this system has none"),
 }
 
 
