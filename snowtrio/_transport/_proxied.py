@@ -17,7 +17,7 @@ from attrs.validators import ge, in_
 
 from .._errors import HandshakeError, IncompleteFrameError
 from .._proxy_protocol import MAX_SIZE, ProxyInfo, may_begin_header, parse_proxy_header
-from ._base import Address, Transport
+from ._base import Address, PlainSocket, Transport
 from ._listeners import Listener, as_listener
 
 Without: TypeAlias = Literal["refuse", "direct"]
@@ -104,6 +104,11 @@ class ProxiedListener(Listener):
         self._listener = listener
         self._preface_of = preface_of
         self.address = listener.address
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The socket of the other."""
+        return self._listener.socket
 
     async def accept_some(self, room: Callable[[], int]) -> list[Transport]:
         """Accept as the other does."""

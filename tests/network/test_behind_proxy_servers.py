@@ -25,6 +25,7 @@ from snowtrio import (
     ProxyHeader,
     ProxyingEndpoint,
     ProxyTLS,
+    SocketOptions,
     StreamEndpoint,
     TCPEndpoint,
     UnixEndpoint,
@@ -33,7 +34,9 @@ from snowtrio import (
     open_connection,
     open_tcp_listeners,
     open_unix_listener,
+    read_socket_options,
     serve_listeners,
+    set_socket_options,
 )
 from snowtrio.asgi import serve_asgi_listeners
 from snowtrio.http import HTTPLimits, Request, Response, serve_http_listeners
@@ -189,6 +192,16 @@ async def test_a_pool_that_speaks_for_a_client(
             for _ in range(4):
                 assert (await client.receive())[0] == b"hello"
             assert {each.peer_address for each in server.connections} == {CLIENT}
+
+
+async def test_listeners_have_their_sockets() -> None:
+    """P3: their options are set and read as those of any other."""
+    (listener,) = behind_proxy(await open_tcp_listeners(0), trusted=["127.0.0.1"])
+    assert listener.socket is not None
+    assert listener.socket.getsockname() == listener.address
+    set_socket_options(listener, SocketOptions(hop_limit=9))
+    assert read_socket_options(listener).hop_limit == 9
+    await listener.aclose()
 
 
 async def test_a_header_that_cannot_be_sent() -> None:
