@@ -74,6 +74,7 @@ async def run_service(
     Returns how it ended.
 
     Raises:
+        TypeError: there is nothing to run, or what is given is no function. Nothing was started.
         RuntimeError: this is not the main thread, where signals arrive.
         ServiceNotStartedError: a signal came before the servers had started, and ``nursery.start``
             waits for them.
@@ -81,6 +82,12 @@ async def run_service(
     """
     if not serve:
         raise TypeError("a service needs a server to run")
+    for each in serve:
+        if not callable(each):
+            raise TypeError(
+                "a service is given functions that serve, with their arguments in "
+                f"functools.partial(serve_tcp, handler, ...), not {each!r}"
+            )
     if stop_signals is None:
         stop_signals = find_signals(STOP_NAMES)
     reloading = find_signals(RELOAD_NAMES) if reload is not None else []

@@ -140,7 +140,7 @@ class SocketOptions:
             a connection is lost, and the more often tasks wake. TCP on Linux and macOS.
         user_timeout: seconds that what was sent may stay without acknowledgement, or what is to be
             sent without room, before the connection is lost (``TCP_USER_TIMEOUT``); it bounds
-            keep-alive and connecting too. In milliseconds. TCP on Linux.
+            keep-alive and connecting too. The kernel counts in milliseconds. TCP on Linux.
         defer_accept: whole seconds that a connection may wait for the client's first bytes before
             the server hears of it; rounded up to the times at which TCP repeats itself. Not for
             protocols in which the server speaks first. TCP listeners on Linux.

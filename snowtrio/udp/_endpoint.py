@@ -141,8 +141,9 @@ class UDPEndpoint(Generic[SendT, ReceiveT]):
             LocalProtocolError: the codec refuses the message, or no datagram can be so large.
             ConnectionClosedError: the endpoint was closed.
             ValueError: `to` is a name, or of another family.
-            TypeError: `to` is missing, or given on a connected endpoint.
-            OSError: the system refuses: no way there, a firewall, broadcast without the option.
+            TypeError: `to` is missing, no tuple, or given on a connected endpoint.
+            OSError: the system refuses: no way there (from loopback, where endpoints are bound by
+                default, there is none to other machines), a firewall, broadcast without the option.
         """
         coder = self._coder
         data = cast("bytes", message) if coder is None else coder.encode(message)
@@ -241,6 +242,11 @@ class UDPEndpoint(Generic[SendT, ReceiveT]):
             hops: how many networks it may cross: 1, the system's default, stays on this one, 0 on
                 this machine.
             loop: whether members on this machine get it, as they do by default.
+
+        Raises:
+            ConnectionClosedError: the endpoint is closed.
+            OSError: there is no such interface, or `hops` is not from 0 to 255. What stands before
+                it here has been set.
         """
         self._check_open()
         if interface is not None:

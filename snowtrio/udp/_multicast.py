@@ -6,6 +6,7 @@ same on two.
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import sys
@@ -71,7 +72,10 @@ def index_of(interface: str | int | None) -> int:
         OSError: there is none of that name.
     """
     if isinstance(interface, str):
-        return socket.if_nametoindex(interface)
+        try:
+            return socket.if_nametoindex(interface)
+        except OSError:
+            raise OSError(errno.ENODEV, f"there is no interface {interface!r}") from None
     return interface or 0
 
 

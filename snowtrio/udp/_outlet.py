@@ -11,13 +11,16 @@ import trio
 from .._errors import ConnectionClosedError, LocalProtocolError
 from ._datagram import InternetAddress
 from ._errors import EXHAUSTED, REPORTS
-from ._ways import check_numeric
+from ._ways import check_numeric, is_loopback
 
 # Datagrams seldom have to wait for the kernel, so a task that only sends must give way by itself.
 _IN_A_ROW = 64
 
 # Checked addresses to remember; strangers choose them, so they are few.
 _REMEMBERED = 1024
+
+# What systems say to a datagram that would have to leave the machine from loopback.
+_NO_WAY = frozenset({errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH})
 
 # How long to wait where the system has no memory and does not say when it has some, in seconds.
 _PAUSE = 0.001
@@ -143,7 +146,20 @@ class Outlet:
             return TypeError("an endpoint without a peer needs an address to send to")
         if error.errno == errno.EMSGSIZE:
             return LocalProtocolError(f"a datagram of {len(data)} bytes is more than can be sent")
-        return error
+        hint = None if to is None else self._find_hint(error, to)
+        if hint is None:
+            return error
+        return OSError(error.errno, f"cannot send to {to}: {error.strerror}; {hint}")
+
+    def _find_hint(self, error: OSError, to: InternetAddress) -> str | None:
+        """Return what the system does not say: which of our own settings is in the way."""
+        here: str = self._sock.getsockname()[0]
+        if error.errno in _NO_WAY and is_loopback(here) and not is_loopback(to[0]):
+            return f"bound to {here} it reaches nobody else, so open it with another host"
+        broadcasts = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
+        if error.errno == errno.EACCES and not broadcasts:
+            return "a broadcast address needs SocketOptions(broadcast=True)"
+        return None
 
 
 def passes(error: OSError) -> bool:

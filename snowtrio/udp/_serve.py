@@ -49,7 +49,9 @@ async def serve_udp(
 
     Raises:
         UnsupportedOptionError: an option is not for UDP, or not on this platform.
-        OSError: the port is in use or the host unknown; nothing is left open.
+        OSError: the port is in use or the host unknown, or, later, a socket broke; nothing is left
+            open.
+        TypeError: `admit` is given with a plain function, which has no sessions.
     """
     server = UDPServer(
         handler, codec=codec, admit=admit, limits=limits, propagate_errors=propagate_errors
@@ -79,6 +81,11 @@ async def serve_udp_endpoints(
         limits: the bounds of the sessions; the endpoints have their own.
         propagate_errors: let a handler's error end the server.
         task_status: for ``nursery.start``.
+
+    Raises:
+        OSError: an endpoint broke.
+        TypeError: `admit` is given with a plain function, which has no sessions. The endpoints are
+            open and the caller's.
     """
     server = UDPServer(
         handler, codec=codec, admit=admit, limits=limits, propagate_errors=propagate_errors

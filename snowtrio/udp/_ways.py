@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
@@ -47,7 +48,11 @@ def check_numeric(family: int, address: InternetAddress) -> None:
 
     Raises:
         ValueError: it is a name, or of another family.
+        TypeError: it is no tuple.
     """
+    given: object = address
+    if not isinstance(given, tuple):
+        raise TypeError(f"an address is a pair of a host and a port, not {given!r}")
     host = address[0]
     try:
         # The zone behind an address of IPv6 names an interface, which asks nobody.
@@ -56,3 +61,8 @@ def check_numeric(family: int, address: InternetAddress) -> None:
         what = FAMILIES[socket.AddressFamily(family)]
         reason = f"{host!r} is no {what} address; names go through UDPEndpoint.resolve"
         raise ValueError(reason) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a numeric address is one from which, and to which, only this machine sends."""
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback

@@ -149,11 +149,14 @@ class Slot:
         self.failed_starts += ready_for is None
         failed, limit = self._backoff.failed_starts, self._recipe.limits.max_failed_starts
         if failed:
-            logger.error("worker %d was not ready when it ended, %d in a row", self.number, failed)
+            logger.error(
+                "worker %d ended before it was ready, %d times in a row", self.number, failed
+            )
         if limit is not None and failed >= limit and not self._any_serves():
             raise WorkerStartError(
-                f"{failed} in a row of the workers {self.number} ended before they were ready, and "
-                "no other worker serves"
+                f"worker {self.number} ended before it was ready, {failed} times in a row, and no "
+                "other worker serves. What it said on its standard error tells why; a script must "
+                'not start workers outside of its if __name__ == "__main__", for they import it'
             )
         logger.info("another worker %d is started in %g seconds", self.number, delay)
         self._no_delay = trio.Event()

@@ -27,11 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not here"),
 ]
 
-RUN = """
-import sys
-web_port, line_port = map(int, sys.argv[1:])
-sys.exit(trio.run(main, "127.0.0.1", web_port, line_port, ["127.0.0.1"]))
-"""
+HERE = "127.0.0.1"
 WRK_SCRIPT = """
 function done(summary)
   local errors = summary.errors
@@ -58,7 +54,7 @@ class Machine:
     async def start(self) -> None:
         ports = map(str, self.ports)
         self.process = await trio.lowlevel.open_process(
-            [sys.executable, "-W", "error", str(self.program), *ports]
+            [sys.executable, "-W", "error", str(self.program), HERE, *ports, HERE]
         )
 
     async def stop(self) -> None:
@@ -87,7 +83,7 @@ async def deployed(folder: Path) -> AsyncGenerator[tuple[Balancer, list[Machine]
     text = "\n".join(read_blocks(PAGE, "python"))
     assert "settle=5" in text
     # All that is faster here: HAProxy looks ten times a second, and so knows sooner.
-    program.write_text(text.replace("settle=5", "settle=1") + RUN)
+    program.write_text(text.replace("settle=5", "settle=1"))
     machines = [Machine(program, name) for name in ("a", "b")]
     environment = {"INTER": "100ms"}
     for machine in machines:

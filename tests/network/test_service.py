@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -472,6 +472,9 @@ async def test_what_has_no_drain_is_told() -> None:
         await run_service(serve)
     with pytest.raises(TypeError, match="needs a server"):
         await run_service()
+    # The arguments that nursery.start would have passed on.
+    with pytest.raises(TypeError, match=r"functools\.partial.*LineCodec"):
+        await run_service(serve, cast("Any", LineCodec()))
 
 
 def test_another_thread_is_told_what_it_cannot_do() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from typing import Any, cast
 
 import pytest
 import trio
@@ -172,8 +173,19 @@ async def test_a_name_to_send_to_is_refused_and_can_be_resolved() -> None:
                 await endpoint.send(b"x", ("::1", port))
             with pytest.raises(TypeError, match="address to send to"):
                 await endpoint.send(b"x")
+            with pytest.raises(TypeError, match="a host and a port"):
+                await endpoint.send(b"x", cast("Any", f"127.0.0.1:{port}"))
             await endpoint.send(b"by name", await endpoint.resolve("localhost", port))
             assert peer.recv(100) == b"by name"
+
+
+async def test_why_nobody_can_be_reached_from_loopback_is_told() -> None:
+    """Row P2: endpoints are bound there by default, and systems say no more than EINVAL."""
+    async with await open_udp_endpoint() as endpoint:
+        with pytest.raises(OSError, match=r"192\.0\.2\.1.*bound to 127\.0\.0\.1") as caught:
+            await endpoint.send(b"x", ("192.0.2.1", 9))
+        assert caught.value.errno
+        assert endpoint.statistics().sent == 0
 
 
 async def test_endpoints_on_all_addresses_have_one_port() -> None:
@@ -194,7 +206,7 @@ async def test_options_are_set_and_read_back() -> None:
     """Row P3: broadcast is refused by the system without its option."""
     async with await open_udp_endpoint(host="0.0.0.0") as endpoint:
         assert read_socket_options(endpoint).broadcast is False
-        with pytest.raises(PermissionError):
+        with pytest.raises(PermissionError, match=r"SocketOptions\(broadcast=True\)"):
             await endpoint.send(b"x", ("255.255.255.255", 9))
     options = SocketOptions(broadcast=True, reuse_port=True)
     async with await open_udp_endpoint(options=options) as endpoint:

@@ -130,8 +130,8 @@ async def test_what_is_no_group_is_told(family: str) -> None:
             endpoint.join(wrong)
         with pytest.raises(OSError, match="Invalid argument"):
             endpoint.join(HOSTS[family], interface=INTERFACES[family])
-        with pytest.raises(OSError, match=r"No such device|no interface") as caught:
+        with pytest.raises(OSError, match="no interface 'no-such-device'") as caught:
             endpoint.join(GROUPS[family], interface="no-such-device")
-        assert caught.value.errno in (errno.ENODEV, errno.ENXIO, None)
+        assert caught.value.errno == errno.ENODEV
         with pytest.raises(OSError, match="assign requested address"):
             endpoint.leave(GROUPS[family], interface=INTERFACES[family])

@@ -156,7 +156,8 @@ async def test_if_none_starts_the_parent_ends(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="WorkerStartError") as caught:
         async with running_workers(limits=limits, fail_if=tmp_path):
             pass
-    assert "3 in a row of the workers" in str(caught.value)
+    assert "3 times in a row" in str(caught.value)
+    assert 'if __name__ == "__main__"' in str(caught.value)
 
 
 @pytest.mark.parametrize("killed", [False, True])
