@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -184,6 +185,29 @@ async def test_closing_wakes_the_receiver(connected: bool) -> None:
         with pytest.raises(trio.ClosedResourceError):
             endpoint.send_nowait(b"x", None if connected else peer.getsockname())
         assert "closed" in repr(endpoint)
+
+
+async def test_closing_at_the_moment_that_something_has_come_is_told_as_closing() -> None:
+    """Row P2: the receiver is on its way already, and whether it runs first is chance."""
+
+    async def receive(endpoint: UDPEndpoint) -> None:
+        with suppress(ConnectionClosedError):
+            await endpoint.receive()
+
+    async def close(endpoint: UDPEndpoint, signal: UDPEndpoint) -> None:
+        await signal.receive()
+        endpoint.close()
+
+    with plain_socket() as peer:
+        for _ in range(30):
+            async with await open_udp_endpoint() as endpoint, await open_udp_endpoint() as signal:
+                with trio.fail_after(TIMEOUT):
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(receive, endpoint)
+                        nursery.start_soon(close, endpoint, signal)
+                        await trio.testing.wait_all_tasks_blocked()
+                        peer.sendto(b"x", endpoint.address)
+                        peer.sendto(b"x", signal.address)
 
 
 async def test_a_cancelled_close_closes() -> None:
