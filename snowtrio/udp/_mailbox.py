@@ -83,9 +83,10 @@ class Mailbox(Generic[ReceiveT]):
             ConnectionClosedError: this side has closed the session.
             trio.BusyResourceError: another task waits.
         """
-        if self._slot.waiting is not None:
-            raise trio.BusyResourceError("another task is already receiving from this session")
-        if not self._messages and not self.ended:
+        # Another task may take what this one was woken for, and wait in its place.
+        while not self._messages and not self.ended:
+            if self._slot.waiting is not None:
+                raise trio.BusyResourceError("another task is already receiving from this session")
             await self._slot.wait()
         if not self._messages:
             if self.closed:

@@ -301,6 +301,40 @@ async def test_a_closed_session_sends_and_receives_no_more() -> None:
             await until(lambda: server.statistics().ended == {Cause.CLOSED: 1})
 
 
+async def test_what_another_task_has_taken_is_not_the_end() -> None:
+    """Row P2: whoever was woken for it goes on waiting, whichever of them runs first."""
+    taken: list[bytes] = []
+
+    async def share(session: UDPSession) -> None:
+        async def wait() -> None:
+            taken.append(await session.receive())
+
+        async def snatch() -> None:
+            before = session.statistics().received
+            while session.statistics().received == before:
+                await trio.lowlevel.checkpoint()
+            if session.statistics().inbox:
+                assert await session.receive() == b"x"
+                await session.send(b"once more")
+
+        async for _ in session:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.start_soon(snatch)
+                await session.send(b"go on")
+            await session.send(b"done")
+
+    async with serving(share) as server:
+        async with await connect_udp_endpoint("127.0.0.1", server.port) as peer:
+            for _ in range(30):
+                await peer.send(b"begin")
+                with trio.fail_after(TIMEOUT):
+                    while (await peer.receive()).data != b"done":
+                        await peer.send(b"x")
+    assert taken == [b"x"] * 30
+
+
 async def test_messages_of_a_codec() -> None:
     """Row P2: what is none begins no session, and ends none."""
 
