@@ -12,7 +12,14 @@ import trio
 import trio.testing
 
 from snowtrio import ConnectError, ConnectionClosedError
-from snowtrio.udp import UDPEndpoint, UndeliveredError, connect_udp_endpoint, open_udp_endpoint
+from snowtrio.udp import (
+    UDPEndpoint,
+    UDPServer,
+    UndeliveredError,
+    connect_udp_endpoint,
+    open_udp_endpoint,
+    serve_udp_endpoints,
+)
 
 from .datagrams import HOSTS, TIMEOUT, closed_port, plain_socket
 
@@ -263,3 +270,21 @@ async def test_a_send_waits_where_the_kernel_has_no_room(number: int) -> None:
             assert peer.recv(100) == b"yes"
             counts = endpoint.statistics()
             assert (counts.sent, counts.sends_waited) == (1, 2)
+
+
+async def test_replies_without_room_hold_up_a_server_once_for_all_of_them() -> None:
+    """Row P2: and so its end; waiting for each would take as many seconds as there are."""
+    began = trio.current_time()
+    with plain_socket() as peer:
+        endpoint = UDPEndpoint(FullSocket(errno.ENOBUFS, 10**9))
+        for _ in range(100):
+            peer.sendto(b"x", endpoint.address)
+        async with trio.open_nursery() as nursery:
+            server: UDPServer = await nursery.start(
+                serve_udp_endpoints, lambda datagram: datagram.data, [endpoint]
+            )
+            while not server.statistics().endpoints[0].received:
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    assert trio.current_time() - began < TIMEOUT
+    assert server.statistics().replies_failed == 100
