@@ -18,9 +18,25 @@ from ._endpoint import UDPEndpoint
 SendT = TypeVar("SendT")
 ReceiveT = TypeVar("ReceiveT")
 
-# How long a reply may wait for room in the kernel, in seconds: nothing else is answered meanwhile,
+# How long replies may wait for room in the kernel, in seconds: nothing else is answered meanwhile,
 # and whoever asked has long asked again.
 _PATIENCE = 1.0
+
+
+class Patience:
+    """How long the replies of one batch may wait for room in the kernel, all together."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self) -> None:
+        self._end: float | None = None
+
+    def end(self) -> float:
+        """Return when it is over; it begins with the first reply that has to wait."""
+        if self._end is None:
+            self._end = trio.current_time() + _PATIENCE
+        return self._end
+
 
 FunctionHandler: TypeAlias = Callable[[Datagram[ReceiveT]], SendT | None]
 
@@ -51,13 +67,15 @@ class Answering(Generic[SendT, ReceiveT]):
         self._failed = failed
         self._refused = refused
 
-    async def answer(self, endpoint: UDPEndpoint, batch: list[Datagram]) -> None:
-        """Answer a batch; waits a little where the kernel has no room for a reply.
+    async def answer(
+        self, endpoint: UDPEndpoint, datagrams: list[Datagram], patience: Patience
+    ) -> None:
+        """Answer each; waits a little where the kernel has no room for a reply.
 
         Not cancelled in the middle: what was taken is answered.
         """
         coder = self._coder
-        for datagram in batch:
+        for datagram in datagrams:
             data, sender = datagram
             try:
                 if coder is None:
@@ -70,16 +88,18 @@ class Answering(Generic[SendT, ReceiveT]):
                 self._failed(sender, error)
             else:
                 if reply is not None:
-                    await self._send_back(endpoint, reply, sender)
+                    await self._send_back(endpoint, reply, sender, patience)
 
-    async def _send_back(self, endpoint: UDPEndpoint, reply: SendT, to: InternetAddress) -> None:
+    async def _send_back(
+        self, endpoint: UDPEndpoint, reply: SendT, to: InternetAddress, patience: Patience
+    ) -> None:
         coder = self._coder
         try:
             data = cast("bytes", reply) if coder is None else coder.encode(reply)
             try:
                 endpoint.send_nowait(data, to)
             except trio.WouldBlock:
-                with trio.fail_after(_PATIENCE) as scope:
+                with trio.fail_at(patience.end()) as scope:
                     scope.shield = True
                     await endpoint.send(data, to)
         except trio.TooSlowError:

@@ -75,6 +75,7 @@ class Intake(Generic[ReceiveT]):
         """Put into the inbox what is there now, as far as the limits go.
 
         Raises:
+            ConnectionClosedError: the endpoint is closed.
             OSError: the system failed.
         """
         limits, codec, taken = self._limits, self._codec, 0
@@ -97,6 +98,8 @@ class Intake(Generic[ReceiveT]):
             pass
         except OSError as error:
             if error.errno not in REPORTS:
+                # Something had come, and before that was looked at somebody has closed the socket.
+                self._check_open()
                 raise
             self.note(error)
 
@@ -136,9 +139,12 @@ class Intake(Generic[ReceiveT]):
         if self._waiting is not None:
             self._waiting.cancel(reason="the network has reported something")
 
-    def _raise_report(self) -> None:
+    def _check_open(self) -> None:
         if self._sock.fileno() == -1:
             raise ConnectionClosedError("this endpoint is closed")
+
+    def _raise_report(self) -> None:
+        self._check_open()
         if self._report is not None:
             report, self._report = self._report, None
             raise report

@@ -17,9 +17,12 @@ ReceiveT = TypeVar("ReceiveT")
 
 @attrs.define
 class Held:
-    """Bytes that wait in all sessions of a server."""
+    """What all sessions of a server have come to."""
 
     bytes: int = 0
+    """Those that wait."""
+    dropped: int = 0
+    """Datagrams that no handler got."""
 
 
 class Mailbox(Generic[ReceiveT]):
@@ -27,7 +30,7 @@ class Mailbox(Generic[ReceiveT]):
 
     Parameters:
         limits: of the session.
-        held: what waits in all of them.
+        held: what all of them count together.
     """
 
     __slots__ = (
@@ -51,8 +54,8 @@ class Mailbox(Generic[ReceiveT]):
     def __len__(self) -> int:
         return len(self._messages)
 
-    def put(self, message: ReceiveT, size: int) -> bool:
-        """Keep a message for the handler; return whether there was room.
+    def put(self, message: ReceiveT, size: int) -> None:
+        """Keep a message for the handler, or count it as dropped where there is no room.
 
         Parameters:
             message: what has come.
@@ -65,15 +68,14 @@ class Mailbox(Generic[ReceiveT]):
             or self.bytes + size > limits.max_session_bytes
             or held.bytes + size > limits.memory_budget
         ):
-            self.dropped += 1
-            return False
+            self.drop()
+            return
         self._messages.append((message, size))
         self.received += 1
         self.bytes += size
         held.bytes += size
         if self._slot.waiting is not None:
             self._slot.put(None)
-        return True
 
     async def wait(self) -> None:
         """Wait until there is a message.
@@ -83,9 +85,10 @@ class Mailbox(Generic[ReceiveT]):
             ConnectionClosedError: this side has closed the session.
             trio.BusyResourceError: another task waits.
         """
-        if self._slot.waiting is not None:
-            raise trio.BusyResourceError("another task is already receiving from this session")
-        if not self._messages and not self.ended:
+        # Another task may take what this one was woken for, and wait in its place.
+        while not self._messages and not self.ended:
+            if self._slot.waiting is not None:
+                raise trio.BusyResourceError("another task is already receiving from this session")
             await self._slot.wait()
         if not self._messages:
             if self.closed:
@@ -102,16 +105,23 @@ class Mailbox(Generic[ReceiveT]):
     def take_all(self) -> list[ReceiveT]:
         """Return all messages."""
         batch = [message for message, _ in self._messages]
-        self.discard()
+        self._clear()
         return batch
 
-    def discard(self) -> int:
-        """Throw away what waits; return how many messages it was."""
-        number = len(self._messages)
+    def drop(self, number: int = 1) -> None:
+        """Count what no handler gets."""
+        self.dropped += number
+        self._held.dropped += number
+
+    def discard(self) -> None:
+        """Throw away what waits."""
+        self.drop(len(self._messages))
+        self._clear()
+
+    def _clear(self) -> None:
         self._messages.clear()
         self._held.bytes -= self.bytes
         self.bytes = 0
-        return number
 
     def end(self, cause: Cause | None = None) -> None:
         """Let nothing more in; what waits can be received. The first cause counts."""
@@ -124,5 +134,5 @@ class Mailbox(Generic[ReceiveT]):
     def close(self) -> None:
         """End it as the handler's own doing: what waits is thrown away."""
         self.closed = True
-        self.dropped += self.discard()
+        self.discard()
         self.end(Cause.CLOSED)

@@ -22,7 +22,7 @@ from .._supervisor import (
     open_plain_nursery,
 )
 from . import _messages
-from ._answering import Answering, FunctionHandler
+from ._answering import Answering, FunctionHandler, Patience
 from ._datagram import Datagram, InternetAddress
 from ._endpoint import UDPEndpoint
 from ._errors import EXHAUSTED, UndeliveredError
@@ -37,6 +37,10 @@ ReceiveT = TypeVar("ReceiveT", default=SendT)
 Handler: TypeAlias = SessionHandler[SendT, ReceiveT] | FunctionHandler[ReceiveT, SendT]
 
 logger = logging.getLogger("snowtrio.udp")
+
+# How many datagrams are handled before other tasks get their turn, so that a flood starves nobody. No
+# more than a handler of sessions can send between two turns, or its inbox fills while it is working.
+_IN_A_ROW = 64
 
 # How many batches of what waits in the system's buffer a drain still looks at.
 _LAST_BATCHES = 16
@@ -156,13 +160,14 @@ class UDPServer(Generic[SendT, ReceiveT]):
         endpoint = source.endpoint
         with source.receiving:
             while True:
-                # What has been taken is handled before anything can be cancelled.
+                # What has been taken is handled, whatever is cancelled meanwhile.
                 await self._handle(source, await self._receive_batch(endpoint))
         for _ in range(_LAST_BATCHES):
             batch = endpoint.receive_batch_nowait()
             if not batch:
                 break
             await self._handle(source, batch)
+            await trio.lowlevel.checkpoint()
 
     async def _receive_batch(self, endpoint: UDPEndpoint) -> list[Datagram]:
         try:
@@ -176,11 +181,16 @@ class UDPServer(Generic[SendT, ReceiveT]):
             return []
 
     async def _handle(self, source: Source, batch: list[Datagram]) -> None:
-        if self._answering is not None:
-            await self._answering.answer(source.endpoint, batch)
-        else:
-            assert self._sessions is not None
-            self._sessions.deliver(source.endpoint, source.home, batch)
+        patience = Patience()
+        for start in range(0, len(batch), _IN_A_ROW):
+            if start:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            some = batch[start : start + _IN_A_ROW]
+            if self._answering is not None:
+                await self._answering.answer(source.endpoint, some, patience)
+            else:
+                assert self._sessions is not None
+                self._sessions.deliver(source.endpoint, source.home, some)
 
     def _start_soon(self, function: Any, *arguments: Any) -> None:
         assert self._nursery is not None
@@ -249,7 +259,7 @@ class UDPServer(Generic[SendT, ReceiveT]):
             ended=dict(sessions.ended) if sessions else {},
             refused=dict(sessions.refused) if sessions else {},
             not_admitted=sessions.not_admitted if sessions else 0,
-            dropped=sessions.dropped if sessions else 0,
+            dropped=sessions.held.dropped if sessions else 0,
             undecodable=kept.undecodable,
             handler_errors=self._handler_errors,
             replies_failed=self._replies_failed,

@@ -74,7 +74,7 @@ class Sessions(Generic[SendT, ReceiveT]):
         self.members: dict[Member[SendT, ReceiveT], None] = {}
         self.refused: Counter[Refusal] = Counter()
         self.ended: Counter[Cause] = Counter()
-        self.peak = self.opened = self.not_admitted = self.dropped = self.undecodable = 0
+        self.peak = self.opened = self.not_admitted = self.undecodable = 0
         self.drain: Drain | None = None
         """Told what becomes of each session, once it has begun."""
         self._handler = handler
@@ -91,16 +91,16 @@ class Sessions(Generic[SendT, ReceiveT]):
         self,
         endpoint: UDPEndpoint,
         home: dict[InternetAddress, Member[SendT, ReceiveT]],
-        batch: list[Datagram],
+        datagrams: list[Datagram],
     ) -> None:
         """Give each datagram to its session, or to a new one. Does not wait.
 
         Parameters:
             endpoint: where they came.
             home: its sessions.
-            batch: what came.
+            datagrams: what came.
         """
-        for datagram in batch:
+        for datagram in datagrams:
             data, sender = datagram
             member = home.get(sender)
             try:
@@ -117,8 +117,8 @@ class Sessions(Generic[SendT, ReceiveT]):
             except Exception as error:
                 self._failed(sender, error)
             else:
-                if member is not None and not member.mailbox.put(message, len(data)):
-                    self.dropped += 1
+                if member is not None:
+                    member.mailbox.put(message, len(data))
 
     def _welcome(
         self,
@@ -157,7 +157,7 @@ class Sessions(Generic[SendT, ReceiveT]):
         try:
             endpoint.send_nowait(data, sender)
         except (trio.WouldBlock, OSError):
-            self.dropped += 1
+            self.held.dropped += 1
 
     def _refusal(self, host: str) -> Refusal | None:
         limits = self.limits
@@ -189,9 +189,7 @@ class Sessions(Generic[SendT, ReceiveT]):
     def _forget(self, member: Member[SendT, ReceiveT], cause: Cause) -> None:
         mailbox, session = member.mailbox, member.session
         mailbox.end(cause)
-        number = mailbox.discard()
-        mailbox.dropped += number
-        self.dropped += number
+        mailbox.discard()
         del member.home[session.peer_address]
         del self.members[member]
         host = session.peer_address[0]

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from snowtrio import Cause, ConnectionClosedError, DrainTimeouts, NetstringCodec, Phase, Refusal
+from snowtrio import (
+    Cause,
+    ConnectionClosedError,
+    DrainTimeouts,
+    NetstringCodec,
+    Phase,
+    Refusal,
+    SocketOptions,
+)
 from snowtrio.udp import (
     Datagram,
     UDPServerLimits,
@@ -244,6 +254,71 @@ async def test_a_session_whose_handler_is_away_is_bounded(limits: UDPServerLimit
             assert await trio.to_thread.run_sync(peer.recv, 100) == b"goes on"
 
 
+async def test_every_datagram_is_accounted_for() -> None:
+    """Row P2: to a handler, or to one count, whatever handlers do and however many peers there are."""
+    handled = 0
+
+    async def one_of_many(session: UDPSession[bytes, bytes]) -> None:
+        nonlocal handled
+        kind = session.peer_address[1] % 4
+        async for _ in session:
+            handled += 1
+            if kind == 1:
+                await session.aclose()
+            elif kind == 2:
+                return
+            elif kind == 3:
+                await trio.sleep_forever()
+
+    def admit(datagram: Datagram[bytes]) -> bool:
+        if datagram.data == b"fail":
+            raise LookupError("as it was told")
+        return datagram.data != b"no"
+
+    messages = [b"1:a,", b"junk", *[b"1:b,"] * 20, b"2:no,", b"4:fail,", b""]
+    limits = UDPServerLimits(max_sessions=30, max_session_datagrams=5, memory_budget=100)
+    options = SocketOptions(receive_buffer_size=64 * 1024)
+    everything: dict[str, Any] = {"codec": NetstringCodec(), "admit": admit, "limits": limits, "options": options}
+    async with serving(one_of_many, **everything) as server:
+        with ExitStack() as stack:
+            peers = [stack.enter_context(plain_socket()) for _ in range(80)]
+            for message in [b"2:no,", b"4:fail,", *messages]:
+                for peer in peers:
+                    peer.sendto(message, ("127.0.0.1", server.port))
+                await trio.lowlevel.checkpoint()
+            sent = 80 * (len(messages) + 2)
+            with trio.fail_after(TIMEOUT):
+                await server.drain(DrainTimeouts(wait=0.1))
+            counts = server.statistics()
+            (endpoint,) = counts.endpoints
+            assert endpoint.kernel_drops is not None
+            assert endpoint.received + endpoint.kernel_drops == sent
+            unhandled = counts.dropped, counts.not_admitted, counts.undecodable, counts.handler_errors
+            assert all(unhandled)
+            assert counts.refused[Refusal.FULL]
+            refused = sum(counts.refused.values())
+            assert handled + sum(unhandled) + refused == endpoint.received
+            assert counts.memory_held == 0
+
+
+async def test_a_handler_that_only_answers_loses_nothing() -> None:
+    """Row P2: it gets its turn between what is taken from the system at a time."""
+    options = SocketOptions(receive_buffer_size=1024 * 1024)
+    async with serving(echo, options=options) as server:
+        with plain_socket(buffer=1024 * 1024) as peer:
+            for number in range(600):
+                peer.sendto(b"%d" % number, ("127.0.0.1", server.port))
+
+
+            def all_echoed() -> bool:
+                (counts,) = server.statistics().endpoints
+                assert counts.kernel_drops is not None
+                return counts.sent == counts.received == 600 - counts.kernel_drops
+
+            await until(all_echoed)
+            assert server.statistics().dropped == 0
+
+
 async def test_a_handler_that_fails_ends_its_own_session(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -301,6 +376,40 @@ async def test_a_closed_session_sends_and_receives_no_more() -> None:
             await until(lambda: server.statistics().ended == {Cause.CLOSED: 1})
 
 
+async def test_what_another_task_has_taken_is_not_the_end() -> None:
+    """Row P2: whoever was woken for it goes on waiting, whichever of them runs first."""
+    taken: list[bytes] = []
+
+    async def share(session: UDPSession) -> None:
+        async def wait() -> None:
+            taken.append(await session.receive())
+
+        async def snatch() -> None:
+            before = session.statistics().received
+            while session.statistics().received == before:
+                await trio.lowlevel.checkpoint()
+            if session.statistics().inbox:
+                assert await session.receive() == b"x"
+                await session.send(b"once more")
+
+        async for _ in session:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.start_soon(snatch)
+                await session.send(b"go on")
+            await session.send(b"done")
+
+    async with serving(share) as server:
+        async with await connect_udp_endpoint("127.0.0.1", server.port) as peer:
+            for _ in range(30):
+                await peer.send(b"begin")
+                with trio.fail_after(TIMEOUT):
+                    while (await peer.receive()).data != b"done":
+                        await peer.send(b"x")
+    assert taken == [b"x"] * 30
+
+
 async def test_messages_of_a_codec() -> None:
     """Row P2: what is none begins no session, and ends none."""
 
@@ -349,6 +458,21 @@ async def test_a_drain_lets_sessions_end_and_cuts_those_that_do_not() -> None:
             }
             assert report.cut == 1
             assert server.statistics().ended == {Cause.DONE: 1, Cause.DROPPED: 1}
+
+
+async def test_a_drain_gives_handlers_their_turn_between_what_has_come() -> None:
+    """Row P2: what waits in the system may be more than the inbox of a session holds."""
+    limits = UDPServerLimits(max_inbox_datagrams=64, max_session_datagrams=256)
+    options = SocketOptions(receive_buffer_size=1024 * 1024)
+    async with serving(echo, limits=limits, options=options) as server:
+        with plain_socket() as peer:
+            for number in range(500):
+                peer.sendto(b"%d" % number, ("127.0.0.1", server.port))
+            with trio.fail_after(TIMEOUT):
+                assert (await server.drain()).clean
+            counts = server.statistics()
+            assert counts.dropped == 0
+            assert counts.endpoints[0].sent == counts.endpoints[0].received > 256
 
 
 async def test_all_sessions_can_be_cut_and_the_server_goes_on() -> None:

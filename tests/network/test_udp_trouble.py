@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ import trio
 import trio.testing
 
 from snowtrio import ConnectError, ConnectionClosedError
-from snowtrio.udp import UDPEndpoint, UndeliveredError, connect_udp_endpoint, open_udp_endpoint
+from snowtrio.udp import (
+    UDPEndpoint,
+    UDPServer,
+    UndeliveredError,
+    connect_udp_endpoint,
+    open_udp_endpoint,
+    serve_udp_endpoints,
+)
 
 from .datagrams import HOSTS, TIMEOUT, closed_port, plain_socket
 
@@ -186,6 +194,29 @@ async def test_closing_wakes_the_receiver(connected: bool) -> None:
         assert "closed" in repr(endpoint)
 
 
+async def test_closing_at_the_moment_that_something_has_come_is_told_as_closing() -> None:
+    """Row P2: the receiver is on its way already, and whether it runs first is chance."""
+
+    async def receive(endpoint: UDPEndpoint) -> None:
+        with suppress(ConnectionClosedError):
+            await endpoint.receive()
+
+    async def close(endpoint: UDPEndpoint, signal: UDPEndpoint) -> None:
+        await signal.receive()
+        endpoint.close()
+
+    with plain_socket() as peer:
+        for _ in range(30):
+            async with await open_udp_endpoint() as endpoint, await open_udp_endpoint() as signal:
+                with trio.fail_after(TIMEOUT):
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(receive, endpoint)
+                        nursery.start_soon(close, endpoint, signal)
+                        await trio.testing.wait_all_tasks_blocked()
+                        peer.sendto(b"x", endpoint.address)
+                        peer.sendto(b"x", signal.address)
+
+
 async def test_a_cancelled_close_closes() -> None:
     """Row P2."""
     endpoint = await open_udp_endpoint()
@@ -239,3 +270,21 @@ async def test_a_send_waits_where_the_kernel_has_no_room(number: int) -> None:
             assert peer.recv(100) == b"yes"
             counts = endpoint.statistics()
             assert (counts.sent, counts.sends_waited) == (1, 2)
+
+
+async def test_replies_without_room_hold_up_a_server_once_for_all_of_them() -> None:
+    """Row P2: and so its end; waiting for each would take as many seconds as there are."""
+    began = trio.current_time()
+    with plain_socket() as peer:
+        endpoint = UDPEndpoint(FullSocket(errno.ENOBUFS, 10**9))
+        for _ in range(100):
+            peer.sendto(b"x", endpoint.address)
+        async with trio.open_nursery() as nursery:
+            server: UDPServer = await nursery.start(
+                serve_udp_endpoints, lambda datagram: datagram.data, [endpoint]
+            )
+            while not server.statistics().endpoints[0].received:
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    assert trio.current_time() - began < TIMEOUT
+    assert server.statistics().replies_failed == 100
