@@ -25,6 +25,7 @@ from snowtrio import (
     ProxyHeader,
     ProxyingEndpoint,
     ProxyTLS,
+    SocketOptions,
     StreamEndpoint,
     TCPEndpoint,
     UnixEndpoint,
@@ -33,7 +34,9 @@ from snowtrio import (
     open_connection,
     open_tcp_listeners,
     open_unix_listener,
+    read_socket_options,
     serve_listeners,
+    set_socket_options,
 )
 from snowtrio.asgi import serve_asgi_listeners
 from snowtrio.http import HTTPLimits, Request, Response, serve_http_listeners
@@ -151,6 +154,14 @@ async def test_a_backlog_of_them_while_it_drains() -> None:
         for number, stream in enumerate(streams):
             async with stream:
                 assert b"".join([piece async for piece in stream]) == b"%d\n" % number
+
+
+async def test_the_options_of_listeners() -> None:
+    """W33, P3: they are those of the listeners below."""
+    (listener,) = await listeners_here()
+    set_socket_options(listener, SocketOptions(keep_alive=True))
+    assert read_socket_options(listener).keep_alive
+    await listener.aclose()
 
 
 async def test_over_a_unix_socket(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import trio
 
 from snowtrio import SocketOptions, TCPEndpoint
