@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import trio
 
+from ._lingering import close_socket
+
 # Before the next address is tried beside one that has not answered, in seconds (RFC 8305).
 _HEAD_START = 0.25
 
@@ -60,7 +62,7 @@ async def connect_tcp(
                 _bind(sock, sources)
             await _connect(sock, target.address)
         except BaseException:
-            sock.close()
+            close_socket(sock)  # It may be connected all the same, and linger.
             raise
         return sock
 
@@ -137,4 +139,4 @@ async def _race(targets: list[_Target], attempt: Callable[[_Target], Any]) -> so
 
 def _close_all(sockets: list[socket.socket]) -> None:
     for sock in sockets:
-        sock.close()
+        close_socket(sock)

@@ -21,17 +21,27 @@ _places = threading.Semaphore(_MOST)
 def close_socket(sock: socket.socket) -> None:
     """Close a socket without waiting; one that lingers has a thread to wait for it.
 
-    When there are 64 such threads already, the next lingers as one does that was not told to:
-    the kernel sends what is left behind our back, for as long as it sees fit.
+    When there are 64 such threads already, or the system gives none, the next lingers as one does
+    that was not told to: the kernel sends what is left behind our back, for as long as it sees fit.
     """
     if sock.family != getattr(socket, "AF_UNIX", None) and _lingers(sock):
-        if _places.acquire(blocking=False):
-            trio.lowlevel.start_thread_soon(
-                partial(socket.close, sock.detach()), lambda _: _places.release(), "snowtrio linger"
-            )
+        if _close_in_thread(sock):
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
     sock.close()
+
+
+def _close_in_thread(sock: socket.socket) -> bool:
+    if not _places.acquire(blocking=False):
+        return False
+    close = partial(socket.close, sock.fileno())
+    try:
+        trio.lowlevel.start_thread_soon(close, lambda _: _places.release(), "snowtrio linger")
+    except RuntimeError:  # The system has no more threads, or the interpreter ends.
+        _places.release()
+        return False
+    sock.detach()
+    return True
 
 
 def _lingers(sock: socket.socket) -> bool:

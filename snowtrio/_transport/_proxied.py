@@ -27,6 +27,8 @@ Without: TypeAlias = Literal["refuse", "direct"]
 _LEAST = 536
 # What is behind the header goes on to whoever comes next, TLS for one, in one piece.
 _RECEIVE_SIZE = 4096
+# Bits in front of an IPv4 address that is written as one of IPv6.
+_MAPPED = 96
 
 
 def behind_proxy(
@@ -87,7 +89,16 @@ def _split_trusted(
     sources = list(trusted)
     if not sources:
         raise ValueError("nobody is trusted")
-    return tuple(ip_network(each) for each in sources if each != "unix"), "unix" in sources
+    networks = tuple(_as_version_4(ip_network(each)) for each in sources if each != "unix")
+    return networks, "unix" in sources
+
+
+def _as_version_4(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """Return what an IPv6 network of IPv4 addresses (``::ffff:10.0.0.0/104``) stands for."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED))
 
 
 class ProxiedListener(Listener):

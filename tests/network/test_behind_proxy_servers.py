@@ -156,6 +156,14 @@ async def test_a_backlog_of_them_while_it_drains() -> None:
                 assert b"".join([piece async for piece in stream]) == b"%d\n" % number
 
 
+async def test_the_options_of_listeners() -> None:
+    """W33, P3: they are those of the listeners below."""
+    (listener,) = await listeners_here()
+    set_socket_options(listener, SocketOptions(keep_alive=True))
+    assert read_socket_options(listener).keep_alive
+    await listener.aclose()
+
+
 async def test_over_a_unix_socket(tmp_path: Path) -> None:
     """W33: and with the addresses of Unix sockets in the header."""
     path = tmp_path / "socket"

@@ -227,6 +227,7 @@ def test_extra_is_set_as_it_is() -> None:
         ({"extra": [(1, 2, 3)]}, TypeError),
         ({"extra": ((1, 2),)}, TypeError),
         ({"extra": ((1, 2, "3"),)}, TypeError),
+        ({"extra": ((1, 2, 2**31),)}, ValueError),
         ({"unsupported": "warn"}, ValueError),
     ],
 )
