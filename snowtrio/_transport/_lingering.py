@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from functools import partial
 
 import trio
 
@@ -21,14 +20,13 @@ _places = threading.Semaphore(_MOST)
 def close_socket(sock: socket.socket) -> None:
     """Close a socket without waiting; one that lingers has a thread to wait for it.
 
-    When there are 64 such threads already, the next lingers as one does that was not told to:
-    the kernel sends what is left behind our back, for as long as it sees fit.
+    When there are 64 such threads already, or the system gives none, the next lingers as one does
+    that was not told to: the kernel sends what is left behind our back, for as long as it sees fit.
     """
     if sock.family != getattr(socket, "AF_UNIX", None) and _lingers(sock):
-        if _places.acquire(blocking=False):
-            trio.lowlevel.start_thread_soon(
-                partial(socket.close, sock.detach()), lambda _: _places.release(), "snowtrio linger"
-            )
+        # For everybody else it is closed from now on.
+        sock = socket.socket(sock.family, sock.type, sock.proto, sock.detach())
+        if _close_in_thread(sock):
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
     sock.close()
@@ -36,3 +34,15 @@ def close_socket(sock: socket.socket) -> None:
 
 def _lingers(sock: socket.socket) -> bool:
     return bool(read_linger(sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_SIZE)))
+
+
+def _close_in_thread(sock: socket.socket) -> bool:
+    """Return whether there is a thread that closes it."""
+    if not _places.acquire(blocking=False):
+        return False
+    try:
+        trio.lowlevel.start_thread_soon(sock.close, lambda _: _places.release(), "snowtrio linger")
+    except RuntimeError:  # The system gives none.
+        _places.release()
+        return False
+    return True
