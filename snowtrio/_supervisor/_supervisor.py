@@ -287,7 +287,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         self._handshakes.cut()
 
     async def drain(self, timeouts: DrainTimeouts) -> DrainReport:
-        """Say goodbye, wait, cut what is left; no place is given any more (row B3).
+        """Let settle, say goodbye, wait, cut what is left; no place is given any more (row B3).
 
         A second caller waits for the first and gets the same report; if the first is cancelled, the
         second takes over from the beginning.
