@@ -308,10 +308,8 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
     def _settle(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
         try:
             self.protocol.settle(member.connection)
-        except Exception:
-            if self._propagate:
-                raise
-            self._logger.exception("settling %r failed", member.connection)
+        except Exception as error:
+            self._parting_failed(member, error)
 
     async def say_goodbye(self) -> None:
         """Have every connection's goodbye hook run, all at the same time."""
@@ -326,11 +324,15 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         try:
             await self.protocol.goodbye(member.connection)
         except Exception as error:
-            if is_departure(error):
-                return
-            if self._propagate:
-                raise
-            self._logger.exception("goodbye to %r failed", member.connection)
+            self._parting_failed(member, error)
+
+    def _parting_failed(self, member: Member[SendT, ReceiveT, ContextT], error: Exception) -> None:
+        """Log what a hook of a drain raised, or raise it; one that found nobody has not failed."""
+        if is_departure(error):
+            return
+        if self._propagate:
+            raise error
+        self._logger.error("parting from %r failed", member.connection, exc_info=error)
 
     async def wait_empty(self) -> None:
         """Wait until no connection is registered or shaking hands."""
