@@ -97,6 +97,7 @@ from ._threads import ThreadedFunction, Threads, ThreadsStatistics
 from ._transport import (
     BufferedStream,
     Endpoint,
+    HasSocket,
     KeepAlive,
     Listener,
     ProxyingEndpoint,
@@ -153,6 +154,7 @@ __all__ = [
     "Gap",
     "HandshakeError",
     "HandshakeTimeoutError",
+    "HasSocket",
     "HostUnreachableError",
     "InOrder",
     "IncompleteFrameError",

@@ -26,6 +26,7 @@ from ._listeners import (
     listener_from_socket,
 )
 from ._option_setting import (
+    HasSocket,
     apply_options,
     check_options,
     read_socket_options,
@@ -46,6 +47,7 @@ __all__ = [
     "BufferedStream",
     "BusyGuard",
     "Endpoint",
+    "HasSocket",
     "Interrupted",
     "KeepAlive",
     "Kind",
