@@ -294,7 +294,7 @@ class Server(Generic[SendT, ReceiveT, ContextT]):
         self._supervisor.cut()
 
     async def drain(self, timeouts: DrainTimeouts | None = None) -> DrainReport:
-        """End in good order: stop listening, say goodbye, wait, cut (rows S23, B3).
+        """End in good order: stop listening, let settle, say goodbye, wait, cut (rows S23, B3).
 
         Peers that had connected when it was called are still accepted, or refused where there is no
         place. Afterwards `serve` returns, and nothing of the server is left. Called again, it waits

@@ -1,8 +1,9 @@
 """The pool supervisor: one for servers and clients.
 
 ``_places`` counts who may be here, ``_handshake`` agrees with them, ``_supervisor`` runs each
-connection from there to its last hook, ``_drain`` ends them all and says what it did. ``_nursery``
-and ``_entered`` are the nursery and the block of whoever has a supervisor.
+connection from there to its last hook, ``_drain`` ends them all and says what it did, and
+``_partings`` tells them. ``_nursery`` and ``_entered`` are the nursery and the block of whoever has
+a supervisor.
 """
 
 from ._drain import Drain, Drained, DrainReport, DrainTimeouts, Phase

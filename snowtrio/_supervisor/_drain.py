@@ -108,7 +108,7 @@ class Drainable(Protocol):
 
 
 class Drain:
-    """One drain, from its goodbye to its report; told of each connection that ends.
+    """One drain, from its beginning to its report; told of each connection that ends.
 
     Parameters:
         timeouts: of its phases.

@@ -25,6 +25,7 @@ from ._handshake import TLS, Agreement, Handshakes
 from ._limits import PoolLimits
 from ._log_limit import LogLimit
 from ._nursery import open_plain_nursery
+from ._partings import Partings
 from ._peer import peer_of
 from ._places import Place, Places
 from ._rates import PeerRates
@@ -94,7 +95,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         self._log_limit = LogLimit()
         self._drain: Drain | None = None
         self._draining = trio.Lock()
-        self._told: set[Connection[SendT, ReceiveT, ContextT]] = set()
+        self._partings = Partings(protocol, logger, propagate_errors=propagate_errors)
 
     def set_limits(self, limits: PoolLimits, max_per_peer: int | None = None) -> None:
         """Replace the bounds; connections that are there keep those of their own."""
@@ -190,10 +191,10 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
     ) -> None:
         assert self._drain is not None
         if self._drain.phase is Phase.SETTLE:
-            self._settle(member)
+            self._partings.settle(member.connection)
         else:
             with trio.move_on_after(self._drain.timeouts.goodbye):
-                await self._say_goodbye(member)
+                await self._partings.say_goodbye(member.connection)
         await body()
 
     def _is_departure(self, member: Member[SendT, ReceiveT, ContextT], error: Exception) -> bool:
@@ -263,7 +264,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         self._tally.add(member.life)
         if self._drain is not None:
             self._drain.note(member.connection.peer_address, ending.cause, len(ending.unsent))
-        self._told.discard(member.connection)
+        self._partings.forget(member.connection)
         self._rates.leave(peer_of(member.life.transport), member.bucket)
         member.place.release()
 
@@ -287,7 +288,7 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
         self._handshakes.cut()
 
     async def drain(self, timeouts: DrainTimeouts) -> DrainReport:
-        """Say goodbye, wait, cut what is left; no place is given any more (row B3).
+        """Let settle, say goodbye, wait, cut what is left; no place is given any more (row B3).
 
         A second caller waits for the first and gets the same report; if the first is cancelled, the
         second takes over from the beginning.
@@ -302,35 +303,14 @@ class Supervisor(Generic[SendT, ReceiveT, ContextT]):
 
     def settle(self) -> None:
         """Have every connection's settle hook run."""
-        for member in list(self.members.values()):
-            self._settle(member)
-
-    def _settle(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
-        try:
-            self.protocol.settle(member.connection)
-        except Exception:
-            if self._propagate:
-                raise
-            self._logger.exception("settling %r failed", member.connection)
+        for connection in list(self.members):
+            self._partings.settle(connection)
 
     async def say_goodbye(self) -> None:
         """Have every connection's goodbye hook run, all at the same time."""
         async with open_plain_nursery() as nursery:
-            for member in list(self.members.values()):
-                nursery.start_soon(self._say_goodbye, member)
-
-    async def _say_goodbye(self, member: Member[SendT, ReceiveT, ContextT]) -> None:
-        if member.connection in self._told:
-            return
-        self._told.add(member.connection)
-        try:
-            await self.protocol.goodbye(member.connection)
-        except Exception as error:
-            if is_departure(error):
-                return
-            if self._propagate:
-                raise
-            self._logger.exception("goodbye to %r failed", member.connection)
+            for connection in list(self.members):
+                nursery.start_soon(self._partings.say_goodbye, connection)
 
     async def wait_empty(self) -> None:
         """Wait until no connection is registered or shaking hands."""

@@ -28,7 +28,6 @@ from ._listeners import (
 from ._option_setting import (
     apply_options,
     check_options,
-    check_tcp_options,
     read_socket_options,
     set_socket_options,
 )
@@ -68,7 +67,6 @@ __all__ = [
     "as_transport",
     "behind_proxy",
     "check_options",
-    "check_tcp_options",
     "close_at_once",
     "listener_from_socket",
     "merge_connect_errors",

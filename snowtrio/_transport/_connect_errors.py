@@ -78,9 +78,12 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def _reason(cause: BaseException) -> str:
-    if not isinstance(cause, socket.gaierror | SocketOptionError) and (number := _number(cause)):
-        return os.strerror(number)  # Shorter than a text that has the address in it again.
-    return (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or repr(cause)
+    said = (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or repr(cause)
+    if isinstance(cause, SocketOptionError):
+        return said
+    # What is said around the usual text is mostly the address again.
+    usual = os.strerror(_number(cause))
+    return usual if usual in said else said
 
 
 def _describe(target: str, cause: BaseException) -> str:

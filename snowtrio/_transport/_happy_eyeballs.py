@@ -6,7 +6,7 @@ import errno
 import itertools
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -80,15 +80,21 @@ def _interleave(found: Iterable[_Target]) -> list[_Target]:
 
 async def _find_sources(local_address: str) -> dict[int, tuple[Any, ...]]:
     """Return the addresses to bind to, by family."""
-    found = await trio.socket.getaddrinfo(
-        local_address, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    try:
+        found = await trio.socket.getaddrinfo(
+            local_address, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        # A name that did not resolve: of ours, though, and not of the host.
+        message = f"the local address {local_address!r} is none: {error}"
+        raise socket.gaierror(socket.EAI_NONAME, message) from error
     return {family: address for family, _, _, _, address in reversed(found)}
 
 
 def _bind(sock: socket.socket, sources: dict[int, tuple[Any, ...]]) -> None:
     if sock.family not in sources:
-        raise OSError(errno.EAFNOSUPPORT, "the local address is of another family")
+        ours, *_ = next(iter(sources.values()))
+        raise OSError(errno.EAFNOSUPPORT, f"the local address {ours!r} is of another family")
     if hasattr(socket, "IP_BIND_ADDRESS_NO_PORT"):
         # The port is chosen when the peer is known: it has to be free for that alone.
         with suppress(OSError):
@@ -106,7 +112,9 @@ async def _connect(sock: socket.socket, address: tuple[Any, ...]) -> None:
             raise OSError(number, f"{os.strerror(number)} ({address[0]})") from None
 
 
-async def _race(targets: list[_Target], attempt: Callable[[_Target], Any]) -> socket.socket:
+async def _race(
+    targets: list[_Target], attempt: Callable[[_Target], Awaitable[socket.socket]]
+) -> socket.socket:
     """Return the first socket that connects; each target has a head start before the next."""
     errors: list[OSError] = []
     winners: list[socket.socket] = []

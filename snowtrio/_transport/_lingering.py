@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from functools import partial
 
 import trio
 
@@ -25,24 +24,25 @@ def close_socket(sock: socket.socket) -> None:
     that was not told to: the kernel sends what is left behind our back, for as long as it sees fit.
     """
     if sock.family != getattr(socket, "AF_UNIX", None) and _lingers(sock):
+        # For everybody else it is closed from now on.
+        sock = socket.socket(sock.family, sock.type, sock.proto, sock.detach())
         if _close_in_thread(sock):
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
     sock.close()
 
 
-def _close_in_thread(sock: socket.socket) -> bool:
-    if not _places.acquire(blocking=False):
-        return False
-    close = partial(socket.close, sock.fileno())
-    try:
-        trio.lowlevel.start_thread_soon(close, lambda _: _places.release(), "snowtrio linger")
-    except RuntimeError:  # The system has no more threads, or the interpreter ends.
-        _places.release()
-        return False
-    sock.detach()
-    return True
-
-
 def _lingers(sock: socket.socket) -> bool:
     return bool(read_linger(sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_SIZE)))
+
+
+def _close_in_thread(sock: socket.socket) -> bool:
+    """Return whether there is a thread that closes it."""
+    if not _places.acquire(blocking=False):
+        return False
+    try:
+        trio.lowlevel.start_thread_soon(sock.close, lambda _: _places.release(), "snowtrio linger")
+    except RuntimeError:  # The system gives none.
+        _places.release()
+        return False
+    return True

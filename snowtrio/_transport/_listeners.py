@@ -13,7 +13,7 @@ from typing import Any, cast
 import trio
 
 from ._base import Address, PlainSocket, Transport
-from ._option_setting import plan_accepted, settle_accepted
+from ._option_setting import listens, make_accepted, plan_accepted
 from ._options import SocketOptions
 from ._socket import SocketTransport
 from ._stream import as_transport
@@ -131,7 +131,7 @@ class SocketListener(Listener):
                     break  # The error will be there again next time; these are here now.
                 raise
             if self._settings:
-                settle_accepted(self._settings, sock)
+                make_accepted(self._settings, sock)
             accepted.append(SocketTransport(sock, peer))
         return accepted
 
@@ -184,16 +184,9 @@ def listener_from_socket(sock: socket.socket, *, shared: bool = False) -> Listen
     """
     if sock.type != socket.SOCK_STREAM:
         raise ValueError(f"a listener needs a stream socket, not {sock!r}")
-    if not _listens(sock):
+    if listens(sock) is False:
         raise ValueError(f"this socket does not listen: {sock!r}")
     return SocketListener(sock, at_once=1 if shared else None)
-
-
-def _listens(sock: socket.socket) -> bool:
-    try:
-        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:  # macOS knows the option and does not answer it.
-        return True
 
 
 def as_listener(listener: Listener | trio.abc.Listener[trio.abc.Stream]) -> Listener:

@@ -68,11 +68,6 @@ def check_options(options: SocketOptions | None, kind: Kind) -> None:
         _plan(options, kind, False)
 
 
-def check_tcp_options(options: SocketOptions | None) -> None:
-    """Check options for TCP connections; raises as `check_options`."""
-    check_options(options, Kind.TCP_CONNECTION)
-
-
 def apply_options(
     options: SocketOptions | None,
     sock: AnySocket,
@@ -121,8 +116,8 @@ def _has(sock: AnySocket, setting: Setting) -> bool:
     return False
 
 
-def settle_accepted(settings: Sequence[Setting], sock: socket.socket) -> None:
-    """Make settings on a connection that was accepted.
+def make_accepted(settings: Sequence[Setting], sock: socket.socket) -> None:
+    """Make the settings of `plan_accepted` on a connection.
 
     The listener took them, so what fails here is a peer's that has left already.
     """
@@ -165,15 +160,16 @@ def find_kind(sock: AnySocket) -> Kind:
         return Kind.UDP
     if not stream or not (ip or sock.family == getattr(socket, "AF_UNIX", None)):
         raise ValueError(f"{sock!r} is no socket of TCP, UDP or Unix streams")
-    if _listens(sock):
+    if listens(sock):
         return Kind.TCP_LISTENER if ip else Kind.UNIX_LISTENER
     return Kind.TCP_CONNECTION if ip else Kind.UNIX_CONNECTION
 
 
-def _listens(sock: AnySocket) -> bool:
+def listens(sock: AnySocket) -> bool | None:
+    """Return whether a socket listens, None where that is not told: macOS knows the option only."""
     with contextlib.suppress(OSError, AttributeError):
         return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    return False
+    return None
 
 
 def _is_ipv6(sock: AnySocket) -> bool:

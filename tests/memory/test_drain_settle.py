@@ -74,6 +74,29 @@ async def test_a_hook_that_fails_is_logged_and_the_others_are_told(
     assert [type(error) for error in errors_in(caplog)] == [LookupError] * 2
 
 
+async def test_a_hook_that_finds_nobody_has_not_failed(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """B3, S22: with errors that propagate, one peer that has left does not end the server."""
+
+    class Announcing(Parting):
+        def settle(self, connection: Connection[bytes]) -> None:
+            self.told += 1
+            connection.send_nowait(b"leaving")
+
+    protocol = Announcing()
+    async with serving(protocol=protocol, propagate_errors=True) as served:
+        stream = await served.connect()
+        assert await ask(stream, b"here") == b"here"
+        for connection in served.server.connections:
+            connection.drop()  # It ends, and is there until its hooks have run.
+        report = await served.server.drain(DrainTimeouts(settle=2))
+        await stream.aclose()
+    assert protocol.told == 1
+    assert report.clean
+    assert not errors_in(caplog)
+
+
 async def test_http_answers_one_more_request_and_says_that_it_is_the_last(
     autojump_clock: MockClock,
 ) -> None:

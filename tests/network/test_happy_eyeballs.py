@@ -171,6 +171,17 @@ async def test_an_address_of_ours() -> None:
             async with open_connection(LineCodec(), endpoint):
                 pass
         assert caught.value.errno == errno.EAFNOSUPPORT
+        assert "the local address '127.0.0.1' is of another family" in str(caught.value)
+
+
+@pytest.mark.parametrize("ours", ["a" * 64, "::0::"])
+async def test_an_address_of_ours_that_is_none(ours: str) -> None:
+    """P4: the error does not put it on the host."""
+    endpoint = TCPEndpoint("127.0.0.1", 9, local_address=ours)
+    with pytest.raises(ConnectError, match=f"the local address '{ours}' is none") as caught:
+        async with open_connection(LineCodec(), endpoint):
+            pass
+    assert not isinstance(caught.value, ConnectRefusedError)
 
 
 async def test_options_of_each_attempt() -> None:

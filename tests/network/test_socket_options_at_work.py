@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import subprocess
 import sys
 import threading
 from functools import partial
@@ -128,6 +129,56 @@ async def test_many_that_linger() -> None:
                 await connection.flush()
         await until(lambda: count_lingering() == 64)
     await until(lambda: not count_lingering())
+
+
+# In a process of its own, which has no thread that is there already.
+WITHOUT_THREADS = """
+import socket, threading, trio
+from snowtrio import ClientLimits, LineCodec, SocketOptions, open_tcp_connection
+
+options = SocketOptions(linger=600, unsent_low_water=1 << 20)
+limits = ClientLimits(linger_timeout=0)
+
+async def close_one(listener):
+    async with open_tcp_connection(
+        LineCodec(), *listener.getsockname(), options=options, limits=limits
+    ) as connection:
+        peer, _ = listener.accept()
+        await connection.send(b"a" * 60_000)
+        await connection.flush()
+        await connection.aclose()
+        assert connection.socket.fileno() == -1
+        return peer
+
+async def main():
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        usual = threading.stack_size(1 << 46)
+        for _ in range(65):
+            with await close_one(listener) as peer:
+                assert len(peer.makefile("rb").read()) == 60_001
+        threading.stack_size(usual)
+        with await close_one(listener), trio.fail_after(5):
+            while "snowtrio linger" not in [each.name for each in threading.enumerate()]:
+                await trio.sleep(0.002)
+
+trio.run(main)
+"""
+
+
+@linux
+def test_no_thread_to_linger_in() -> None:
+    """P3: where the system gives none it is closed all the same, and its place is free again."""
+    completed = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THREADS],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
 
 
 def count_lingering() -> int:

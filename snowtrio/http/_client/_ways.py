@@ -10,11 +10,12 @@ import attrs
 
 from ..._transport import (
     Endpoint,
+    Kind,
     SocketOptions,
     StreamEndpoint,
     TCPEndpoint,
     UnixEndpoint,
-    check_tcp_options,
+    check_options,
 )
 from ._limits import HTTPClientLimits
 from ._proxies import Proxy, ProxyChoice, choose_proxy
@@ -55,7 +56,7 @@ class Ways:
             raise TypeError("connections go to an endpoint or to a proxy, not to both")
         if endpoint is not None and options is not None:
             raise TypeError("an endpoint has its own options")
-        check_tcp_options(options)
+        check_options(options, Kind.TCP_CONNECTION)
         if isinstance(proxy, Proxy):
             proxy.check_options(options)
         self._options = options
