@@ -5,7 +5,8 @@
     python examples/jsonrpc_client.py --port 7008 --follow count 3 0.5
 
 A parameter is JSON, or else text: ``hello`` is ``"hello"``. The result is printed as JSON, an error
-as one line on standard error, with exit status 1. `JSONRPCClient` can be used by itself::
+as one line on standard error, with exit status 1. With ``--follow`` the notifications that come are
+printed too, until Ctrl-C. `JSONRPCClient` can be used by itself::
 
     async with JSONRPCClient("127.0.0.1", 7008) as client:
         total = await client.call("add", 1, 2.5)

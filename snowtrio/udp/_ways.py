@@ -50,7 +50,7 @@ def check_numeric(family: int, address: InternetAddress) -> None:
         ValueError: it is a name, or of another family.
         TypeError: it is no tuple.
     """
-    given: object = address
+    given = cast("object", address)  # Not everybody has types checked.
     if not isinstance(given, tuple):
         raise TypeError(f"an address is a pair of a host and a port, not {given!r}")
     host = address[0]
