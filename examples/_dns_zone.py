@@ -19,6 +19,9 @@ MAX_ALIASES = 8
 
 WILDCARD = dns.name.Name([b"*"])
 
+# What a name has that only has others below it.
+NO_RECORDS: tuple[dns.rdataset.Rdataset, ...] = ()
+
 # Records that name a host whose addresses the client will want next.
 NAMING_HOSTS = {
     dns.rdatatype.MX: "exchange",
@@ -83,7 +86,8 @@ class Zone:
     ) -> dns.name.Name | None:
         """Add what one name has; return the name that it is an alias of, None if it is none."""
         cut = self._find_cut(name)
-        if cut is not None:
+        # What secures a zone below is the one thing there that its parent says (RFC 4035, 3.1.4.1).
+        if cut is not None and (name, kind) != (cut, dns.rdatatype.DS):
             # Only where no alias of ours has led there is it another's to say.
             found.authoritative = bool(found.answer)
             found.authority = [self._rrset(cut, cut, dns.rdatatype.NS)]
@@ -99,9 +103,9 @@ class Zone:
             target: dns.name.Name = next(values_in(aliases, "target"))
             return target
         records = [
-            self._rrset(name, source, each)
-            for each in self._kinds_of(source)
-            if kind in (each, dns.rdatatype.ANY)
+            make_rrset(name, each)
+            for each in self._records.nodes.get(source, NO_RECORDS)
+            if kind in (each.rdtype, dns.rdatatype.ANY)
         ]
         found.answer += records
         if not records:
@@ -125,17 +129,10 @@ class Zone:
                 return wildcard if wildcard in self._records.nodes else None
         return None
 
-    def _kinds_of(self, name: dns.name.Name) -> Iterator[dns.rdatatype.RdataType]:
-        """Give the types of a name's records, none of a name that only has others below it."""
-        node: Any = self._records.nodes.get(name, ())
-        for records in node:
-            yield records.rdtype
-
     def _rrset(
         self, name: dns.name.Name, source: dns.name.Name, kind: dns.rdatatype.RdataType
     ) -> dns.rrset.RRset:
-        records = self._records.find_rdataset(source, kind)
-        return dns.rrset.from_rdata_list(name, records.ttl, list(records))
+        return make_rrset(name, self._records.find_rdataset(source, kind))
 
     def _make_soa(self) -> dns.rrset.RRset:
         """Return the record that says how long to remember that there is nothing."""
@@ -154,7 +151,14 @@ class Zone:
         for host in hosts:
             for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
                 if host.is_subdomain(self.origin) and self._records.get_rdataset(host, kind):
-                    found.additional.append(self._rrset(host, host, kind))
+                    rrset = self._rrset(host, host, kind)
+                    if rrset not in found.answer:
+                        found.additional.append(rrset)
+
+
+def make_rrset(name: dns.name.Name, records: dns.rdataset.Rdataset) -> dns.rrset.RRset:
+    """Return records as those of a name."""
+    return dns.rrset.from_rdata_list(name, records.ttl, list(records))
 
 
 def values_in(records: dns.rdataset.Rdataset, field: str) -> Iterator[Any]:

@@ -39,7 +39,7 @@ Handler: TypeAlias = SessionHandler[SendT, ReceiveT] | FunctionHandler[ReceiveT,
 logger = logging.getLogger("snowtrio.udp")
 
 # How many datagrams are handled before other tasks get their turn, so that a flood starves nobody.
-# No more than a handler of sessions can send between two turns: its inbox would fill while it works.
+# No more than a handler of sessions can send between two turns, or its inbox fills meanwhile.
 _IN_A_ROW = 64
 
 # How many batches of what waits in the system's buffer a drain still looks at.
