@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +18,6 @@ import dns.zone
 MAX_ALIASES = 8
 
 WILDCARD = dns.name.Name([b"*"])
-
-# What a name has that only has others below it.
-NO_RECORDS: tuple[dns.rdataset.Rdataset, ...] = ()
 
 # Records that name a host whose addresses the client will want next.
 NAMING_HOSTS = {
@@ -102,10 +99,10 @@ class Zone:
             found.answer.append(self._rrset(name, source, dns.rdatatype.CNAME))
             target: dns.name.Name = next(values_in(aliases, "target"))
             return target
+        # None where the name only has others below it.
+        node = cast("Iterable[dns.rdataset.Rdataset]", self._records.nodes.get(source, ()))
         records = [
-            make_rrset(name, each)
-            for each in self._records.nodes.get(source, NO_RECORDS)
-            if kind in (each.rdtype, dns.rdatatype.ANY)
+            make_rrset(name, each) for each in node if kind in (each.rdtype, dns.rdatatype.ANY)
         ]
         found.answer += records
         if not records:

@@ -202,12 +202,10 @@ async def test_a_codec_that_does_not_start_leaves_nothing_open() -> None:
         def start(self, side: Side, context: object) -> LineCodec:
             raise LookupError("not today")
 
-    for use in (
-        lambda: open_udp_endpoint(codec=Refusing()),
-        lambda: connect_udp_endpoint("127.0.0.1", 9, codec=Refusing()),
-    ):
-        with pytest.raises(LookupError):
-            await use()
+    with pytest.raises(LookupError):
+        await open_udp_endpoint(codec=Refusing())
+    with pytest.raises(LookupError):
+        await connect_udp_endpoint("127.0.0.1", 9, codec=Refusing())
     gc.collect()  # What is left open is a warning now, and so an error.
 
 
