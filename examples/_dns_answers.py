@@ -39,7 +39,10 @@ def respond(zone: Zone, wire: bytes, *, udp: bool) -> bytes | None:
     except dns.exception.DNSException:
         flags = IS_RESPONSE | flags & OPCODE_AND_RD | dns.rcode.FORMERR
         return struct.pack("!HHHHHH", number, flags, 0, 0, 0, 0)
-    response = dns.message.make_response(query, our_payload=UDP_SIZE)
+    # No padding, even where it is asked for: it would have an attacker's victim sent more.
+    response = dns.message.make_response(query, our_payload=UDP_SIZE, pad=0)
+    if query.ednsflags & dns.flags.DO:
+        response.ednsflags |= dns.flags.DO  # RFC 3225, section 3
     if query.edns > 0:
         response.set_rcode(dns.rcode.BADVERS)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -83,7 +83,8 @@ class Zone:
     ) -> dns.name.Name | None:
         """Add what one name has; return the name that it is an alias of, None if it is none."""
         cut = self._find_cut(name)
-        if cut is not None:
+        # What secures a zone below is the one thing there that its parent says (RFC 4035, 3.1.4.1).
+        if cut is not None and (name, kind) != (cut, dns.rdatatype.DS):
             # Only where no alias of ours has led there is it another's to say.
             found.authoritative = bool(found.answer)
             found.authority = [self._rrset(cut, cut, dns.rdatatype.NS)]
@@ -98,10 +99,10 @@ class Zone:
             found.answer.append(self._rrset(name, source, dns.rdatatype.CNAME))
             target: dns.name.Name = next(values_in(aliases, "target"))
             return target
+        # None where the name only has others below it.
+        node = cast("Iterable[dns.rdataset.Rdataset]", self._records.nodes.get(source, ()))
         records = [
-            self._rrset(name, source, each)
-            for each in self._kinds_of(source)
-            if kind in (each, dns.rdatatype.ANY)
+            make_rrset(name, each) for each in node if kind in (each.rdtype, dns.rdatatype.ANY)
         ]
         found.answer += records
         if not records:
@@ -125,17 +126,10 @@ class Zone:
                 return wildcard if wildcard in self._records.nodes else None
         return None
 
-    def _kinds_of(self, name: dns.name.Name) -> Iterator[dns.rdatatype.RdataType]:
-        """Give the types of a name's records, none of a name that only has others below it."""
-        node: Any = self._records.nodes.get(name, ())
-        for records in node:
-            yield records.rdtype
-
     def _rrset(
         self, name: dns.name.Name, source: dns.name.Name, kind: dns.rdatatype.RdataType
     ) -> dns.rrset.RRset:
-        records = self._records.find_rdataset(source, kind)
-        return dns.rrset.from_rdata_list(name, records.ttl, list(records))
+        return make_rrset(name, self._records.find_rdataset(source, kind))
 
     def _make_soa(self) -> dns.rrset.RRset:
         """Return the record that says how long to remember that there is nothing."""
@@ -154,7 +148,14 @@ class Zone:
         for host in hosts:
             for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
                 if host.is_subdomain(self.origin) and self._records.get_rdataset(host, kind):
-                    found.additional.append(self._rrset(host, host, kind))
+                    rrset = self._rrset(host, host, kind)
+                    if rrset not in found.answer:
+                        found.additional.append(rrset)
+
+
+def make_rrset(name: dns.name.Name, records: dns.rdataset.Rdataset) -> dns.rrset.RRset:
+    """Return records as those of a name."""
+    return dns.rrset.from_rdata_list(name, records.ttl, list(records))
 
 
 def values_in(records: dns.rdataset.Rdataset, field: str) -> Iterator[Any]:

@@ -44,6 +44,18 @@ def per_second(amount: float, seconds: float) -> float:
     return amount / seconds if seconds else 0.0
 
 
+def byte_count(text: str) -> int:
+    """Return a number of bytes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    size = int(text)
+    if size < 0:
+        raise ValueError
+    return size
+
+
 def make_parser(description: str, size: int) -> argparse.ArgumentParser:
     """Return the parser of the options that both have."""
     parser = argparse.ArgumentParser(description=description)
@@ -51,5 +63,5 @@ def make_parser(description: str, size: int) -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="its port; without one, it is started here")
     parser.add_argument("--receive", action="store_true", help="be the receiver, until SIGINT")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to send")
-    parser.add_argument("--size", type=int, default=size, help="of a message, in bytes")
+    parser.add_argument("--size", type=byte_count, default=size, help="of a message, in bytes")
     return parser

@@ -18,7 +18,6 @@ import argparse
 import errno
 import functools
 import logging
-import signal
 import sys
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from snowtrio import (
     Listener,
     ServerLimits,
     open_tcp_listeners,
+    run_service,
     serve_listeners,
 )
 from snowtrio.udp import Datagram, UDPEndpoint, open_udp_endpoints, serve_udp_endpoints
@@ -65,25 +65,22 @@ async def open_both(host: str, port: int) -> tuple[list[UDPEndpoint], list[Liste
     raise AssertionError
 
 
-async def main(zone: Zone, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM, then drain."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            endpoints, listeners = await open_both(host, port)
-            limits = ServerLimits(idle_timeout=10)
-            udp = await nursery.start(
-                serve_udp_endpoints, functools.partial(over_udp, zone), endpoints
-            )
-            tcp = await nursery.start(
-                functools.partial(serve_listeners, limits=limits),
-                functools.partial(over_tcp, zone),
-                LengthPrefixCodec(2, max_message_size=65535),
-                listeners,
-            )
-            print(f"listening on {host}:{udp.port}", flush=True)
-            await anext(signals)
-            await udp.drain()
-            await tcp.drain()
+async def main(zone: Zone, host: str, port: int) -> int:
+    """Serve until SIGINT or SIGTERM, then drain; return the exit status."""
+    endpoints, listeners = await open_both(host, port)
+    udp = functools.partial(serve_udp_endpoints, functools.partial(over_udp, zone), endpoints)
+    tcp = functools.partial(
+        serve_listeners,
+        functools.partial(over_tcp, zone),
+        LengthPrefixCodec(2, max_message_size=65535),
+        listeners,
+        limits=ServerLimits(idle_timeout=10),
+    )
+
+    def ready(*_: object) -> None:
+        print(f"listening on {host}:{endpoints[0].port}", flush=True)
+
+    return (await run_service(udp, tcp, ready=ready)).status
 
 
 def read_zone(arguments: argparse.Namespace) -> Zone:
@@ -106,9 +103,7 @@ def parse_arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     arguments = parse_arguments()
-    status: int | str = 0
     try:
-        trio.run(main, read_zone(arguments), arguments.host, arguments.port)
-    except* OSError as errors:  # The port is in use, say.
-        status = f"dns_server: {errors.exceptions[0]}"
-    sys.exit(status)
+        sys.exit(trio.run(main, read_zone(arguments), arguments.host, arguments.port))
+    except OSError as error:  # The port is in use, say.
+        sys.exit(f"dns_server: {error}")

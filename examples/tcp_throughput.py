@@ -14,13 +14,20 @@ from __future__ import annotations
 
 import argparse
 import functools
-import signal
 import sys
 
 import trio
 from _throughput import make_parser, per_second, receiving
 
-from snowtrio import Connection, LengthPrefixCodec, Server, open_tcp_connection, serve_tcp
+from snowtrio import (
+    Connection,
+    LengthPrefixCodec,
+    LocalProtocolError,
+    Server,
+    open_tcp_connection,
+    run_service,
+    serve_tcp,
+)
 
 CODEC = LengthPrefixCodec(4, max_message_size=16 * 1024 * 1024)
 
@@ -37,15 +44,14 @@ async def count(connection: Connection[bytes]) -> None:
     await connection.send(b"%d %d" % (messages, size))
 
 
-async def receive(host: str, port: int) -> None:
-    """Serve senders until SIGINT or SIGTERM."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            serve = functools.partial(serve_tcp, host=host)
-            server: Server[bytes] = await nursery.start(serve, count, CODEC, port)
-            print(f"listening on {host}:{server.port}", flush=True)
-            await anext(signals)
-            await server.drain()
+async def receive(host: str, port: int) -> int:
+    """Serve senders until SIGINT or SIGTERM; return the exit status."""
+
+    def ready(server: Server[bytes]) -> None:
+        print(f"listening on {host}:{server.port}", flush=True)
+
+    serve = functools.partial(serve_tcp, count, CODEC, port, host=host)
+    return (await run_service(serve, ready=ready)).status
 
 
 async def measure(arguments: argparse.Namespace, port: int) -> None:
@@ -63,21 +69,22 @@ async def measure(arguments: argparse.Namespace, port: int) -> None:
     print(f"{megabytes:.1f} MB/s, {rate:,.0f} messages/s")
 
 
-async def main(arguments: argparse.Namespace) -> None:
-    """Do what the command line asks for."""
+async def main(arguments: argparse.Namespace) -> int:
+    """Do what the command line asks for; return the exit status."""
     if arguments.receive:
-        await receive(arguments.host, arguments.port or 0)
-    elif arguments.port:
+        return await receive(arguments.host, arguments.port or 0)
+    if arguments.port:
         await measure(arguments, arguments.port)
     else:
         async with receiving(__file__) as port:
             await measure(arguments, port)
+    return 0
 
 
 if __name__ == "__main__":
     status: int | str = 0
     try:
-        trio.run(main, make_parser("Measure throughput of TCP.", 64 * 1024).parse_args())
-    except* OSError as errors:
+        status = trio.run(main, make_parser("Measure throughput of TCP.", 64 * 1024).parse_args())
+    except* (OSError, LocalProtocolError) as errors:
         status = f"tcp_throughput: {errors.exceptions[0]}"
     sys.exit(status)

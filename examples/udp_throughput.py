@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import signal
 import sys
 from typing import Any
 
@@ -26,7 +25,7 @@ import attrs
 import trio
 from _throughput import make_parser, per_second, receiving
 
-from snowtrio import SocketOptions
+from snowtrio import LocalProtocolError, SocketOptions, run_service
 from snowtrio.udp import (
     UDPEndpoint,
     UDPServer,
@@ -74,16 +73,15 @@ async def count(session: UDPSession) -> None:
                 await session.send(json.dumps(report | {"late": counted.late}).encode())
 
 
-async def receive(host: str, port: int) -> None:
-    """Serve senders until SIGINT or SIGTERM."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            options = SocketOptions(receive_buffer_size=1024 * 1024)
-            serve = functools.partial(serve_udp, host=host, options=options)
-            server: UDPServer = await nursery.start(serve, count, port)
-            print(f"listening on {host}:{server.port}", flush=True)
-            await anext(signals)
-            await server.drain()
+async def receive(host: str, port: int) -> int:
+    """Serve senders until SIGINT or SIGTERM; return the exit status."""
+
+    def ready(server: UDPServer) -> None:
+        print(f"listening on {host}:{server.port}", flush=True)
+
+    options = SocketOptions(receive_buffer_size=1024 * 1024)
+    serve = functools.partial(serve_udp, count, port, host=host, options=options)
+    return (await run_service(serve, ready=ready)).status
 
 
 async def send(endpoint: UDPEndpoint, arguments: argparse.Namespace) -> tuple[int, float]:
@@ -132,15 +130,16 @@ def show(what: str, number: int, size: int, seconds: float) -> None:
     print(f"{megabytes:.1f} MB/s, {rate:,.0f} datagrams/s")
 
 
-async def main(arguments: argparse.Namespace) -> None:
-    """Do what the command line asks for."""
+async def main(arguments: argparse.Namespace) -> int:
+    """Do what the command line asks for; return the exit status."""
     if arguments.receive:
-        await receive(arguments.host, arguments.port or 0)
-    elif arguments.port:
+        return await receive(arguments.host, arguments.port or 0)
+    if arguments.port:
         await measure(arguments, arguments.port)
     else:
         async with receiving(__file__) as port:
             await measure(arguments, port)
+    return 0
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -152,9 +151,9 @@ def parse_arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     status: int | str = 0
     try:
-        trio.run(main, parse_arguments())
+        status = trio.run(main, parse_arguments())
     except* UndeliveredError:
         status = "udp_throughput: nobody receives there"
-    except* OSError as errors:
+    except* (OSError, LocalProtocolError) as errors:
         status = f"udp_throughput: {errors.exceptions[0]}"
     sys.exit(status)

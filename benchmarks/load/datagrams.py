@@ -2,6 +2,9 @@
 
 In rounds, as `load.echo` does and for the same reason. A round whose datagrams do not all come back
 is counted as far as they do: one datagram that is lost would otherwise stop the load for good.
+
+What is lost may be the server's fault or the machine's: bursts are small enough for any buffer, but
+all programs on a machine share the queue of its loopback. So the machine's counts are said too.
 """
 
 from __future__ import annotations
@@ -10,9 +13,14 @@ import argparse
 import selectors
 import socket
 import time
+from pathlib import Path
 
 from load.errors import WrongReplyError
 from load.slices import Slice
+
+# Linux: what found the queue of a processor full (the second of each line, in hexadecimal), and all
+# that UDP sockets have counted, in a line of names and one of numbers.
+QUEUES, SOCKETS = Path("/proc/net/softnet_stat"), Path("/proc/net/snmp")
 
 # Far above any round trip here, in seconds: what takes longer is lost.
 PATIENCE = 5.0
@@ -73,6 +81,17 @@ def drive(
     return trips, wakes, lost
 
 
+def count_drops() -> tuple[int, int]:
+    """Return how many packets this machine's queues, and its UDP sockets' buffers, have dropped."""
+    if not QUEUES.exists():
+        return 0, 0
+    queues = sum(int(line.split()[1], 16) for line in QUEUES.read_text().splitlines())
+    names, numbers = (
+        line.split() for line in SOCKETS.read_text().splitlines() if line.startswith("Udp:")
+    )
+    return queues, int(dict(zip(names, numbers, strict=True))["RcvbufErrors"])
+
+
 def main() -> None:
     """Run one slice and print what it gave."""
     options = parse_arguments()
@@ -83,14 +102,19 @@ def main() -> None:
         sender = Sender(options.port, [each.ljust(options.size, b"x") for each in burst])
         selector.register(sender.sock, selectors.EVENT_READ, sender)
         senders.append(sender)
+    before = count_drops()
     drive(selector, senders, options.seconds / 5)
     measured = Slice(options.pid)
     measured.begin()
     trips, wakes, lost = drive(selector, senders, options.seconds)
     measured.end()
-    measured.report(units=len(trips) * options.in_flight, trips=trips, wakes=wakes)
     if lost:
-        raise WrongReplyError(f"{lost} datagrams were lost")
+        queues, buffers = (now - then for now, then in zip(count_drops(), before, strict=True))
+        raise WrongReplyError(
+            f"{lost} datagrams were lost; this machine has dropped {queues} at a processor's queue"
+            f" and {buffers} at sockets meanwhile, of all programs"
+        )
+    measured.report(units=len(trips) * options.in_flight, trips=trips, wakes=wakes)
 
 
 def parse_arguments() -> argparse.Namespace:

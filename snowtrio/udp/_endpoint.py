@@ -140,7 +140,7 @@ class UDPEndpoint(Generic[SendT, ReceiveT]):
         Raises:
             LocalProtocolError: the codec refuses the message, or no datagram can be so large.
             ConnectionClosedError: the endpoint was closed.
-            ValueError: `to` is a name, or of another family.
+            ValueError: `to` is a name, or of another family, or its port is none.
             TypeError: `to` is missing, no tuple, or given on a connected endpoint.
             OSError: the system refuses: no way there (from loopback, where endpoints are bound by
                 default, there is none to other machines), a firewall, broadcast without the option.
@@ -192,6 +192,7 @@ class UDPEndpoint(Generic[SendT, ReceiveT]):
         """Return the first address of a host that this endpoint can send to.
 
         Raises:
+            ValueError: `port` is no number of a port.
             OSError: there is none.
         """
         for way in await look_up(host, port):

@@ -19,7 +19,7 @@ from .._transport import (
 from ._datagram import InternetAddress
 from ._endpoint import UDPEndpoint
 from ._limits import EndpointLimits
-from ._ways import Way, look_up
+from ._ways import Way, check_port, look_up
 
 SendT = TypeVar("SendT", default=bytes)
 ReceiveT = TypeVar("ReceiveT", default=SendT)
@@ -52,13 +52,14 @@ async def open_udp_endpoint(
             multicast group, ``broadcast=True`` allows to send to everybody on a network.
 
     Raises:
+        ValueError: a port is none.
         UnsupportedOptionError: an option is not for UDP, or not on this platform.
         OSError: the port is in use, or the host unknown; nothing is left open.
     """
     check_options(options, Kind.UDP)
     for index, way in enumerate(ways := await look_up(host, port, local=True)):
         try:
-            return UDPEndpoint(_bind(way, port, options), codec=codec, limits=limits)
+            return _own(_bind(way, port, options), codec, limits)
         except OSError as error:
             if error.errno not in _NO_SUCH_FAMILY or index + 1 == len(ways):
                 raise
@@ -83,6 +84,7 @@ async def open_udp_endpoints(
         options: of the sockets.
 
     Raises:
+        ValueError: a port is none.
         UnsupportedOptionError: an option is not for UDP, or not on this platform.
         OSError: the port is in use, or the host unknown; nothing is left open.
     """
@@ -123,11 +125,13 @@ async def connect_udp_endpoint(
         options: of the socket.
 
     Raises:
+        ValueError: a port is none.
         UnsupportedOptionError: an option is not for UDP, or not on this platform.
         ConnectError: there is no way to the host, its name is unknown, or the local address cannot
             be had. Nothing is left open.
     """
     check_options(options, Kind.UDP)
+    check_port(local_port)
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     errors: list[OSError] = []
     try:
@@ -137,11 +141,20 @@ async def connect_udp_endpoint(
         raise merge_connect_errors(target, [error]) from error
     for way in ways:
         try:
-            sock = _connect(way, here, local_port, options)
-            return UDPEndpoint(sock, codec=codec, limits=limits)
+            return _own(_connect(way, here, local_port, options), codec, limits)
         except OSError as error:
             errors.append(error)
     raise merge_connect_errors(target, errors) from errors[-1]
+
+
+def _own(
+    sock: socket.socket, codec: Codec[SendT, ReceiveT] | None, limits: EndpointLimits | None
+) -> UDPEndpoint[SendT, ReceiveT]:
+    try:
+        return UDPEndpoint(sock, codec=codec, limits=limits)
+    except BaseException:  # The codec may refuse to start.
+        sock.close()
+        raise
 
 
 def _make(family: int, options: SocketOptions | None) -> socket.socket:

@@ -38,8 +38,8 @@ Handler: TypeAlias = SessionHandler[SendT, ReceiveT] | FunctionHandler[ReceiveT,
 
 logger = logging.getLogger("snowtrio.udp")
 
-# How many datagrams are handled before other tasks get their turn, so that a flood starves nobody. No
-# more than a handler of sessions can send between two turns, or its inbox fills while it is working.
+# How many datagrams are handled before other tasks get their turn, so that a flood starves nobody.
+# No more than a handler of sessions can send between two turns, or its inbox fills meanwhile.
 _IN_A_ROW = 64
 
 # How many batches of what waits in the system's buffer a drain still looks at.
@@ -115,7 +115,8 @@ class UDPServer(Generic[SendT, ReceiveT]):
         self._stopped = trio.Event()
         self._ended = trio.Event()
         self._handler_errors = self._replies_failed = 0
-        self._log_limit = LogLimit()
+        # One each: what strangers can cause as they like must not hide what a handler raises.
+        self._error_lines, self._refusal_lines = LogLimit(), LogLimit()
 
     # Serving
 
@@ -201,12 +202,12 @@ class UDPServer(Generic[SendT, ReceiveT]):
         if self._propagate:
             raise error
         # Whoever finds the datagram that does it can send it again and again.
-        if self._log_limit.allows():
+        if self._error_lines.allows():
             logger.error("the handler failed with %s", whom, exc_info=error)
 
     def _reply_refused(self, whom: object, error: OSError) -> None:
         self._replies_failed += 1
-        if self._log_limit.allows():
+        if self._refusal_lines.allows():
             logger.info("a reply to %s was not sent: %s", whom, error)
 
     # Looking at it

@@ -48,8 +48,8 @@ class SessionStatistics:
     Parameters:
         received: datagrams that came for it and were kept.
         sent: datagrams handed to the kernel.
-        dropped: datagrams that found its inbox full or came when it had ended, and those that waited
-            when its handler closed it or returned.
+        dropped: datagrams that found its inbox full or came when it had ended, and those that
+            waited when its handler closed it or returned.
         undecodable: datagrams thrown away since they are no message of the codec.
         inbox: datagrams that wait.
         inbox_bytes: in those.
@@ -76,8 +76,8 @@ class UDPServerStatistics:
         refused: datagrams of peers that got no session, by reason.
         not_admitted: datagrams of peers that ``admit`` turned away, or that have port 0, to which
             nothing can be sent.
-        dropped: what sessions have dropped (see `SessionStatistics`), the memory budget's part of it
-            too; and what ``admit`` sent back where the system would not take it.
+        dropped: what sessions have dropped (see `SessionStatistics`), also for the memory budget;
+            and what ``admit`` sent back where the system would not take it.
         undecodable: datagrams thrown away since they are no message of the codec.
         handler_errors: what handlers raised.
         replies_failed: replies of a plain function that the system would not send.

@@ -30,8 +30,10 @@ async def look_up(host: str | None, port: int, *, local: bool = False) -> Sequen
         local: whether to bind to it, rather than to send there.
 
     Raises:
+        ValueError: `port` is no number of a port.
         OSError: there are none.
     """
+    check_port(port)
     flags = socket.AI_PASSIVE if local else 0
     try:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)
@@ -41,18 +43,29 @@ async def look_up(host: str | None, port: int, *, local: bool = False) -> Sequen
     return [way for way in dict.fromkeys(ways) if way.family in FAMILIES]
 
 
+def check_port(port: int) -> None:
+    """Make sure that a number is that of a port; the system would look at its last 16 bits alone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"a port is a number from 0 to 65535, not {port}")
+
+
 def check_numeric(family: int, address: InternetAddress) -> None:
     """Make sure that an address can be sent to as it is.
 
     A name would be resolved by the system in the middle of sending, and hold up every task.
 
     Raises:
-        ValueError: it is a name, or of another family.
+        ValueError: it is a name, or of another family, or its port is none.
         TypeError: it is no tuple.
     """
     given = cast("object", address)  # Not everybody has types checked.
     if not isinstance(given, tuple):
         raise TypeError(f"an address is a pair of a host and a port, not {given!r}")
+    check_port(address[1])
     host = address[0]
     try:
         # The zone behind an address of IPv6 names an interface, which asks nobody.

@@ -47,7 +47,13 @@ a.deep   IN A     192.0.2.1
 *.wild   IN TXT   "wild"
 here.wild IN A    192.0.2.2
 sub      IN NS    ns.sub
+         IN DS    1 8 2 0000000000000000000000000000000000000000000000000000000000000000
 ns.sub   IN A     192.0.2.99
+bare     IN NS    ns.sub
+signed   IN MX    10 signed
+         IN A     192.0.2.7
+         IN RRSIG A 8 3 3600 20300101000000 20200101000000 1 example.org. AAAA
+         IN RRSIG MX 8 3 3600 20300101000000 20200101000000 1 example.org. AAAA
 _sip._tcp IN SRV  1 2 5060 www
 """ + "".join(f'big IN TXT "{number:03} {"x" * 90}"\n' for number in range(30))
 
@@ -186,6 +192,45 @@ async def test_a_zone_below_is_referred_to(server: SharedExample) -> None:
         assert "aa" not in reply.flags
         assert reply.sections["AUTHORITY"] == ["sub.example.org. 3600 IN NS ns.sub.example.org."]
         assert reply.sections["ADDITIONAL"] == ["ns.sub.example.org. 3600 IN A 192.0.2.99"]
+
+
+@needs_program("dig")
+async def test_what_secures_a_zone_below_its_parent_says(server: SharedExample) -> None:
+    """Row P2: its records, or with authority that there are none (RFC 4035, section 3.1.4.1)."""
+    reply = await dig(server, "sub.example.org", "DS")
+    assert (len(reply.answer), "aa" in reply.flags) == (1, True)
+    reply = await dig(server, "bare.example.org", "DS")
+    assert (reply.answer, reply.sections["AUTHORITY"]) == ([], [SOA])
+    assert "aa" in reply.flags
+    reply = await dig(server, "a.bare.example.org", "DS")
+    assert reply.sections["AUTHORITY"] == ["bare.example.org. 3600 IN NS ns.sub.example.org."]
+
+
+@needs_program("dig")
+async def test_signatures_are_records_like_others(server: SharedExample) -> None:
+    """Row P2: there is one of each type that a name has."""
+    reply = await dig(server, "signed.example.org", "RRSIG")
+    assert sorted(line.split()[4] for line in reply.answer) == ["A", "MX"]
+    reply = await dig(server, "+tcp", "signed.example.org", "ANY")
+    assert len(reply.answer) == 4
+    assert reply.sections["ADDITIONAL"] == []  # What is in the answer is not said again.
+
+
+@needs_program("dig")
+@pytest.mark.parametrize("option", ["+dnssec", "+nodnssec"])
+async def test_the_bit_of_dnssec_is_copied(server: SharedExample, option: str) -> None:
+    """Row P2: RFC 3225, section 3."""
+    reply = await dig(server, option, "+edns", "www.example.org", "A")
+    flags = reply.text.partition("EDNS: version: 0, flags:")[2].partition(";")[0]
+    assert flags.strip() == ("do" if option == "+dnssec" else "")
+
+
+@needs_program("dig")
+async def test_padding_is_not_given(server: SharedExample) -> None:
+    """Row P2: whoever wants more sent to another's address does not get it so."""
+    reply = await dig(server, "+ednsopt=12", "mail.example.org", "A")
+    assert len(reply.answer) == 1
+    assert int(reply.text.rpartition("rcvd: ")[2].split()[0]) < 100
 
 
 @needs_program("dig")

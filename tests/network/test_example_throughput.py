@@ -70,3 +70,16 @@ async def test_nobody_there_is_one_line(name: str) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(("name", "size"), [("udp_throughput", 70_000), ("tcp_throughput", 2**25)])
+async def test_byte_count_that_cannot_be_is_one_line(name: str, size: int) -> None:
+    """Row P12."""
+    done = await run(f"{name}.py", "--size", str(size), "--seconds", "0.1")
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith(f"{name}: ")
+    assert str(size)[:4] in line
+    done = await run(f"{name}.py", "--size", "-1")
+    assert done.returncode == 2
+    assert "invalid byte_count value" in done.stderr.decode()

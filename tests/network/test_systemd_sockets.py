@@ -149,6 +149,37 @@ print(json.dumps([said, [each.socket.type.name for each in systemd.inherited_soc
     assert types == ["SOCK_STREAM", "SOCK_DGRAM"]
 
 
+async def test_a_server_answers_what_came_to_its_datagram_socket_before_it_started() -> None:
+    """Rows W33 and P2: an endpoint of the inherited socket is a server's."""
+    program = """
+import json
+import trio
+from snowtrio import systemd
+from snowtrio.udp import UDPEndpoint, serve_udp_endpoints
+
+async def main():
+    endpoints = [UDPEndpoint(each.socket) for each in systemd.inherited_sockets()]
+    async with trio.open_nursery() as nursery:
+        shout = lambda datagram: datagram.data.upper()
+        server = await nursery.start(serve_udp_endpoints, shout, endpoints)
+        report = await server.drain()
+        print(json.dumps([report.clean, server.addresses]))
+
+trio.run(main)
+"""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
+    ):
+        udp.bind(("127.0.0.1", 0))
+        peer.settimeout(10)
+        for data in (b"early", b"bird"):
+            peer.sendto(data, udp.getsockname())
+        said = await start_with(udp, names="dns", program=program)
+        assert said == [True, [list(udp.getsockname())]]
+        assert [peer.recv(100), peer.recv(100)] == [b"EARLY", b"BIRD"]
+
+
 def test_without_systemd_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row W33."""
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):

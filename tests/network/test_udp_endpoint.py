@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 from typing import Any, cast
@@ -15,6 +16,7 @@ from snowtrio import (
     LocalProtocolError,
     NetstringCodec,
     ReceiveBuffer,
+    Side,
     SocketOptions,
     UnsupportedOptionError,
     read_socket_options,
@@ -186,6 +188,37 @@ async def test_why_nobody_can_be_reached_from_loopback_is_told() -> None:
             await endpoint.send(b"x", ("192.0.2.1", 9))
         assert caught.value.errno
         assert endpoint.statistics().sent == 0
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 65536 + 9])
+async def test_a_number_that_is_no_port_is_refused(port: int) -> None:
+    """Row P2: the system takes its last 16 bits, and is somewhere else."""
+    async with await open_udp_endpoint() as endpoint:
+        for use in (
+            lambda: connect_udp_endpoint("127.0.0.1", port),
+            lambda: connect_udp_endpoint("127.0.0.1", 9, local_port=port),
+            lambda: open_udp_endpoint(port),
+            lambda: open_udp_endpoints(port),
+            lambda: endpoint.resolve("127.0.0.1", port),
+            lambda: endpoint.send(b"x", ("127.0.0.1", port)),
+        ):
+            with pytest.raises(ValueError, match="65535"):
+                await use()
+        assert endpoint.statistics().sent == 0
+
+
+async def test_a_codec_that_does_not_start_leaves_nothing_open() -> None:
+    """Row P2."""
+
+    class Refusing(LineCodec):
+        def start(self, side: Side, context: object) -> LineCodec:
+            raise LookupError("not today")
+
+    with pytest.raises(LookupError):
+        await open_udp_endpoint(codec=Refusing())
+    with pytest.raises(LookupError):
+        await connect_udp_endpoint("127.0.0.1", 9, codec=Refusing())
+    gc.collect()  # What is left open is a warning now, and so an error.
 
 
 async def test_endpoints_on_all_addresses_have_one_port() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,7 @@ import trio.testing
 
 from snowtrio import ConnectError, ConnectionClosedError
 from snowtrio.udp import (
+    Datagram,
     UDPEndpoint,
     UDPServer,
     UndeliveredError,
@@ -288,3 +290,26 @@ async def test_replies_without_room_hold_up_a_server_once_for_all_of_them() -> N
             nursery.cancel_scope.cancel()
     assert trio.current_time() - began < TIMEOUT
     assert server.statistics().replies_failed == 100
+
+
+async def test_replies_that_are_refused_do_not_hide_what_a_handler_raises(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Row P2: strangers can have replies refused as often as they like; of each there is a line."""
+
+    def fail(datagram: Datagram) -> bytes:
+        if datagram.data == b"fail":
+            raise LookupError("as it was told")
+        return datagram.data
+
+    caplog.set_level(logging.INFO, "snowtrio.udp")
+    with plain_socket() as peer:
+        endpoint = UDPEndpoint(FullSocket(errno.EPERM, 3))
+        for data in (b"refused", b"refused", b"fail", b"refused", b"fail", b"last"):
+            peer.sendto(data, endpoint.address)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve_udp_endpoints, fail, [endpoint])
+            assert await trio.to_thread.run_sync(peer.recv, 100) == b"last"
+            nursery.cancel_scope.cancel()
+    records = [each for each in caplog.records if each.name == "snowtrio.udp"]
+    assert [each.levelno for each in records] == [logging.INFO, logging.ERROR]
