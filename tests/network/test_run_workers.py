@@ -28,6 +28,7 @@ from snowtrio.workers import (
     run_workers,
 )
 
+from ..serving import LIMIT
 from .peers import Peer
 from .tcp import until
 from .workers import is_running
@@ -145,6 +146,17 @@ async def test_cancelled_it_leaves_no_process(targets: Any) -> None:
     await trio.aclose_forcefully(stream)
     with pytest.raises(RuntimeError, match="before they had drained"):
         await workers.drain()
+
+
+async def test_cancelled_before_it_begins_it_starts_nothing(targets: Any) -> None:
+    """W33: nor does it wait for anything."""
+    listeners = await open_tcp_listeners(0)
+    with trio.fail_after(LIMIT), trio.CancelScope() as scope:
+        scope.cancel()
+        await run_workers(targets.work, listeners=listeners, workers=1)
+    assert scope.cancelled_caught
+    assert listeners[0].socket is not None
+    assert listeners[0].socket.fileno() == -1
 
 
 async def test_those_that_never_start_are_told(
