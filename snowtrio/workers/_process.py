@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
 import trio
 
 from .._supervisor import DrainTimeouts, open_plain_nursery
 from .._transport import close_at_once
 from ._child import Place
-from ._control import Control
+from ._control import Control, write_timeouts
 from ._spawn import Recipe, describe_end, start_process, wait_ended
 from ._statistics import WorkerState, WorkerStatistics, sum_of_pools
 
@@ -77,6 +77,8 @@ class WorkerProcess:
             ours.close()
             raise
         self._control = Control(ours)
+        self._work = recipe.work
+        self._to_say, self._said = trio.open_memory_channel[dict[str, Any]](math.inf)
         assert self._process.pid is not None
         self.pid = self._process.pid
 
@@ -172,6 +174,7 @@ class WorkerProcess:
         try:
             async with open_plain_nursery() as nursery:
                 nursery.start_soon(self._listen)
+                nursery.start_soon(self._talk)
                 nursery.start_soon(self._see_off)
                 await wait_ended(self._process)
                 with trio.move_on_after(_LAST_WORDS):
@@ -179,6 +182,12 @@ class WorkerProcess:
                 nursery.cancel_scope.cancel(reason="the worker has ended")
         finally:
             await self._reap()
+
+    async def _talk(self) -> None:
+        """Say what there is to say; one that takes in nothing keeps nobody else waiting."""
+        listens = await self._control.send_work(self._work)
+        while listens:
+            listens = await self._control.send(await self._said.receive())
 
     async def _listen(self) -> None:
         while True:
@@ -251,12 +260,15 @@ class WorkerProcess:
         await self._leaving.wait()
         timeouts = self._timeouts
         if not self._hurry.is_set():
-            await self._control.send({"command": "drain", "timeouts": attrs.asdict(timeouts)})
+            self._say({"command": "drain", "timeouts": write_timeouts(timeouts)})
             with trio.move_on_after(timeouts.total):
                 await self._hurry.wait()
-        await self._control.send({"command": "cut"})
+        self._say({"command": "cut"})
         await trio.sleep(self.limits.kill_timeout)
         self.kill("it does not end")
+
+    def _say(self, command: dict[str, Any]) -> None:
+        self._to_say.send_nowait(command)
 
     async def _reap(self) -> None:
         """Wait for the end, which is there or near, and leave nothing of it."""

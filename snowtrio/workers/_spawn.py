@@ -30,23 +30,21 @@ class Recipe:
     """What all workers are started with.
 
     Parameters:
-        target: what they run.
-        args: for the target.
+        work: what they run, and the arguments for it, pickled.
         counts: what each has accepted, for those who accept from the same sockets.
         limits: theirs.
     """
 
-    target: Target
-    args: tuple[Any, ...]
+    work: bytes
     counts: MutableSequence[int] | None
     limits: WorkerLimits
 
 
-def check_target(target: Target, args: tuple[Any, ...]) -> None:
-    """See that a worker can import its target, and be given its arguments.
+def pickle_work(target: Target, args: tuple[Any, ...]) -> bytes:
+    """Return a target and its arguments as workers get them.
 
     Raises:
-        TypeError: it cannot.
+        TypeError: a worker cannot import its target, or be given its arguments.
     """
     innermost: Any = target
     while isinstance(innermost, partial):
@@ -57,14 +55,14 @@ def check_target(target: Target, args: tuple[Any, ...]) -> None:
         raise TypeError(f"the target of workers is a coroutine function, not {target!r}")
     try:
         pickle.dumps(target)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except Exception as error:
         raise TypeError(
             f"workers cannot import their target {target!r}: it has to stand at the top level of a "
             f"module, neither a lambda nor inside a function ({error})"
         ) from error
     try:
-        pickle.dumps(args)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        return pickle.dumps((target, args))
+    except Exception as error:
         raise TypeError(f"the arguments of workers cannot be pickled: {error}") from error
 
 
@@ -92,9 +90,8 @@ def start_process(
     # A Ctrl-C while it imports is not the worker's: it takes its signals when it can handle them.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     try:
-        task = Task(
-            number, recipe.target, recipe.args, places, recipe.counts, control, recipe.limits, mask
-        )
+        size = len(recipe.work)
+        task = Task(number, size, places, recipe.counts, control, recipe.limits, mask)
         process = _spawn.Process(target=run_task, args=(task,), name=f"worker {number}")
         process.start()
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
+import multiprocessing
 import os
 import signal
 import sys
@@ -14,6 +16,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
@@ -159,6 +162,29 @@ async def test_cancelled_before_it_begins_it_starts_nothing(targets: Any) -> Non
     assert listeners[0].socket.fileno() == -1
 
 
+async def test_a_drain_without_an_end_is_told_as_one(targets: Any) -> None:
+    """W33: ``math.inf`` is no bound, and JSON has no form for it."""
+    endless = DrainTimeouts(wait=math.inf)
+    limits = attrs.evolve(QUICK, drain=endless)
+    async with trio.open_nursery() as nursery:
+        workers: Workers = await nursery.start(
+            partial(run_workers, workers=1, limits=limits), targets.work, "x" * 1_000_000
+        )
+        assert (await workers.drain(endless)).clean
+
+
+async def test_arguments_that_nobody_takes_stop_nothing(
+    targets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W33: a program that no longer can be imported, and more than a pipe has room for."""
+    main = Path(HERE, "worker_program.py")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(main), raising=False)
+    monkeypatch.setenv("WORKERS_FAIL", HERE)
+    limits = attrs.evolve(QUICK, max_failed_starts=1)
+    with trio.fail_after(LIMIT), pytest.raises(WorkerStartError):
+        await run_workers(targets.work, "x" * 1_000_000, workers=1, limits=limits)
+
+
 async def test_those_that_never_start_are_told(
     targets: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -225,8 +251,9 @@ async def test_what_is_no_coroutine_function_is_refused(targets: Any) -> None:
 
 async def test_arguments_that_cannot_be_pickled_are_refused(targets: Any) -> None:
     """W33."""
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        await run_workers(targets.work, lambda: None)
+    for argument in (lambda: None, multiprocessing.Lock()):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            await run_workers(targets.work, argument)
 
 
 async def test_listeners_without_a_socket_are_refused(targets: Any) -> None:

@@ -67,10 +67,10 @@ async def working(target: Callable[..., Any] = serve, *args: Any) -> AsyncGenera
     """Be a worker's parent; at the end it has to have ended by itself."""
     ours, theirs = socket.socketpair()
     sock = socket.create_server(("127.0.0.1", 0))
-    task = Task(3, target, args, [Place(sock, OPTIONS)], [0] * 4, theirs, LIMITS, ())
+    task = Task(3, 0, [Place(sock, OPTIONS)], [0] * 4, theirs, LIMITS, ())
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     async with stream, trio.open_nursery() as nursery:
-        nursery.start_soon(run_worker, task)
+        nursery.start_soon(run_worker, task, target, args)
         yield Parent(Peer(stream), sock.getsockname()[1])
         with trio.fail_after(LIMIT):
             while nursery.child_tasks:
@@ -200,8 +200,9 @@ async def test_what_the_target_raises_is_raised() -> None:
 
     ours, theirs = socket.socketpair()
     sock = socket.create_server(("127.0.0.1", 0))
+    task = Task(0, 0, [Place(sock, None)], None, theirs, LIMITS, ())
     with ours, pytest.raises(LookupError, match="no such table"):
-        await run_worker(Task(0, fail, (), [Place(sock, None)], None, theirs, LIMITS, ()))
+        await run_worker(task, fail, ())
     assert sock.fileno() == -1
 
 
