@@ -26,6 +26,7 @@ from snowtrio._transport import SocketTransport
 from snowtrio.testing import MemoryListener
 from snowtrio.workers import Worker, WorkerLimits
 from snowtrio.workers._child import Place, Task, run_worker
+from snowtrio.workers._control import MAX_MESSAGE_SIZE
 
 from ..serving import LIMIT, echo
 from .peers import Peer
@@ -183,6 +184,47 @@ async def test_several_servers_drain_together() -> None:
             pass
         await parent.drain()
     assert [report is None for report in reports] == [True, False, False]
+
+
+class Counting:
+    """A server that returns what it was given, or raises it."""
+
+    def __init__(self, counts: object) -> None:
+        self.drained = trio.Event()
+        self._counts = counts
+
+    def statistics(self) -> object:
+        if isinstance(self._counts, Exception):
+            raise self._counts
+        return self._counts
+
+    async def drain(self, timeouts: DrainTimeouts) -> None:
+        self.drained.set()
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"), [(ZeroDivisionError(), [{}]), ("x" * MAX_MESSAGE_SIZE, None)]
+)
+async def test_a_server_that_cannot_count_goes_on(
+    counts: object, told: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W33: the parent hears that the worker lives, and the log what is wrong, once in a while."""
+
+    async def run(*, task_status: trio.TaskStatus[object]) -> None:
+        server = Counting(counts)
+        task_status.started(server)
+        await server.drained.wait()
+
+    async def work(worker: Worker) -> None:
+        await worker.serve(run)
+
+    async with working(work) as parent:
+        await parent.next("ready")
+        for _ in range(3):
+            assert (await parent.next("report")).get("servers", told) == told
+        await parent.drain()
+        await parent.next("drained")
+    assert caplog.messages == ["worker 3 cannot tell what it counts"]
 
 
 class Bare:
