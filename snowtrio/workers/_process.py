@@ -163,9 +163,10 @@ class WorkerProcess:
             self._kill()
 
     def _kill(self) -> None:
-        # It is not reaped yet, so its number is nobody else's.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        # Until it is reaped its number is nobody else's.
+        if self._process.exitcode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     # Its life
 
@@ -190,13 +191,19 @@ class WorkerProcess:
             listens = await self._control.send(await self._said.receive())
 
     async def _listen(self) -> None:
+        overdue = False
         while True:
-            with trio.move_on_at(self._patience()) as scope:
+            # A second look: where a terminal stops all, or a machine sleeps, time has passed for
+            # the worker too, and it says something at once.
+            look = trio.current_time() + self.limits.report_interval
+            until = look if overdue else self._patience()
+            with trio.move_on_at(until) as scope:
                 said = await self._control.receive()
                 if said is None or not self._understands(said):
                     break
-            if scope.cancelled_caught:
+            if scope.cancelled_caught and overdue:
                 self._note_silence()
+            overdue = scope.cancelled_caught and not overdue
         self._heard_all.set()
         # The worker has closed its end, as it does last of all.
         await trio.sleep(self.limits.kill_timeout)
@@ -226,7 +233,7 @@ class WorkerProcess:
         """Note what the worker says. One that may be in the hands of a stranger ends no parent."""
         try:
             self._note(said)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, ArithmeticError, RecursionError):
             logger.error("%s says what makes no sense", self)  # noqa: TRY400 - that is all
             return False
         return True
