@@ -215,6 +215,24 @@ async def test_without_a_descriptor_to_watch_its_end_is_seen(
         await until(lambda: workers.statistics().restarts > 0)
 
 
+async def test_drained_in_the_middle_of_rolls_they_end(
+    targets: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W33: the rolls end with them, one that waited for its turn too, and nothing is wrong."""
+    replaced: list[bool] = []
+
+    async def roll(workers: Workers) -> None:
+        replaced.append(await workers.reload())
+
+    async with trio.open_nursery() as nursery:
+        async with running(targets.work, workers=1) as workers:
+            nursery.start_soon(roll, workers)
+            nursery.start_soon(roll, workers)
+            await until(lambda: len(workers.statistics().workers) == 2)
+    assert replaced == [False, False]
+    assert not caplog.messages
+
+
 async def test_those_that_never_start_are_told(
     targets: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
