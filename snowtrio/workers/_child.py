@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Collection, MutableSequence, Sequence
@@ -12,9 +13,9 @@ from typing import Any, TypeAlias
 import attrs
 import trio
 
-from .._supervisor import DrainTimeouts, open_plain_nursery
+from .._supervisor import open_plain_nursery
 from .._transport import Listener, SocketListener, SocketOptions
-from ._control import Control
+from ._control import Control, read_timeouts, receive_work
 from ._limits import WorkerLimits
 from ._sharing import SharedListener, Turns
 from ._worker import Worker
@@ -50,8 +51,9 @@ class Task:
 
     Parameters:
         number: its place.
-        target: what it runs.
-        args: for the target.
+        size: of what it runs, the pickled target and its arguments, in bytes: they come first on
+            the line. Here they would have to be taken at once, which a worker that does not get so
+            far never does, and the parent would wait for it with all else at a stand.
         places: where it listens.
         counts: what each worker has accepted, where others accept from the same sockets.
         control: its end of the line.
@@ -60,8 +62,7 @@ class Task:
     """
 
     number: int
-    target: Target
-    args: tuple[Any, ...]
+    size: int
     places: Sequence[Place]
     counts: MutableSequence[int] | None
     control: socket.socket
@@ -77,10 +78,13 @@ def run_task(task: Task) -> None:
     # A terminal sends these to parent and workers alike; the parent says what becomes of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    trio.run(run_worker, task, strict_exception_groups=True)
+    pickled = receive_work(task.control, task.size)
+    if pickled is not None:
+        target, args = pickle.loads(pickled)  # noqa: S301 - the parent's
+        trio.run(run_worker, task, target, args, strict_exception_groups=True)
 
 
-async def run_worker(task: Task) -> None:
+async def run_worker(task: Task, target: Target, args: tuple[Any, ...]) -> None:
     """Run the target until it returns: drained, most of the time, or cut on command."""
     control = Control(task.control)
     listeners = open_listeners(task)
@@ -93,7 +97,7 @@ async def run_worker(task: Task) -> None:
                 nursery.start_soon(_drain_on_signal, signals, worker, task.limits)
                 with trio.CancelScope() as scope:
                     nursery.start_soon(_obey, control, worker, task.limits, scope)
-                    await task.target(worker, *task.args)
+                    await target(worker, *args)
                 nursery.cancel_scope.cancel(reason="the target has returned")
             with trio.move_on_after(_FAREWELL):
                 await worker.tell_waiting()
@@ -126,7 +130,7 @@ async def _obey(
         if said["command"] == "cut":
             scope.cancel(reason="the parent cuts this worker")
         else:
-            worker.begin_drain(DrainTimeouts(**said["timeouts"]))
+            worker.begin_drain(read_timeouts(said["timeouts"]))
     logger.warning("worker %d (%d) has lost its parent: draining", worker.number, os.getpid())
     worker.begin_drain(limits.drain)
     # There is nobody who would kill it.

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
 import trio
 
 from .._supervisor import DrainTimeouts, open_plain_nursery
 from .._transport import close_at_once
 from ._child import Place
-from ._control import Control
+from ._control import Control, write_timeouts
 from ._spawn import Recipe, describe_end, start_process, wait_ended
 from ._statistics import WorkerState, WorkerStatistics, sum_of_pools
 
@@ -77,6 +77,8 @@ class WorkerProcess:
             ours.close()
             raise
         self._control = Control(ours)
+        self._work = recipe.work
+        self._to_say, self._said = trio.open_memory_channel[dict[str, Any]](math.inf)
         assert self._process.pid is not None
         self.pid = self._process.pid
 
@@ -161,9 +163,10 @@ class WorkerProcess:
             self._kill()
 
     def _kill(self) -> None:
-        # It is not reaped yet, so its number is nobody else's.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        # Until it is reaped its number is nobody else's.
+        if self._process.exitcode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     # Its life
 
@@ -172,6 +175,7 @@ class WorkerProcess:
         try:
             async with open_plain_nursery() as nursery:
                 nursery.start_soon(self._listen)
+                nursery.start_soon(self._talk)
                 nursery.start_soon(self._see_off)
                 await wait_ended(self._process)
                 with trio.move_on_after(_LAST_WORDS):
@@ -180,14 +184,26 @@ class WorkerProcess:
         finally:
             await self._reap()
 
+    async def _talk(self) -> None:
+        """Say what there is to say; one that takes in nothing keeps nobody else waiting."""
+        listens = await self._control.send_work(self._work)
+        while listens:
+            listens = await self._control.send(await self._said.receive())
+
     async def _listen(self) -> None:
+        overdue = False
         while True:
-            with trio.move_on_at(self._patience()) as scope:
+            # A second look: where a terminal stops all, or a machine sleeps, time has passed for
+            # the worker too, and it says something at once.
+            look = trio.current_time() + self.limits.report_interval
+            until = look if overdue else self._patience()
+            with trio.move_on_at(until) as scope:
                 said = await self._control.receive()
                 if said is None or not self._understands(said):
                     break
-            if scope.cancelled_caught:
+            if scope.cancelled_caught and overdue:
                 self._note_silence()
+            overdue = scope.cancelled_caught and not overdue
         self._heard_all.set()
         # The worker has closed its end, as it does last of all.
         await trio.sleep(self.limits.kill_timeout)
@@ -217,7 +233,7 @@ class WorkerProcess:
         """Note what the worker says. One that may be in the hands of a stranger ends no parent."""
         try:
             self._note(said)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, ArithmeticError, RecursionError):
             logger.error("%s says what makes no sense", self)  # noqa: TRY400 - that is all
             return False
         return True
@@ -251,12 +267,15 @@ class WorkerProcess:
         await self._leaving.wait()
         timeouts = self._timeouts
         if not self._hurry.is_set():
-            await self._control.send({"command": "drain", "timeouts": attrs.asdict(timeouts)})
+            self._say({"command": "drain", "timeouts": write_timeouts(timeouts)})
             with trio.move_on_after(timeouts.total):
                 await self._hurry.wait()
-        await self._control.send({"command": "cut"})
+        self._say({"command": "cut"})
         await trio.sleep(self.limits.kill_timeout)
         self.kill("it does not end")
+
+    def _say(self, command: dict[str, Any]) -> None:
+        self._to_say.send_nowait(command)
 
     async def _reap(self) -> None:
         """Wait for the end, which is there or near, and leave nothing of it."""

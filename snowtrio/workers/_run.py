@@ -13,7 +13,7 @@ from .._server import AnyListener
 from .._transport import Listener, SocketListener, as_listener, close_at_once
 from ._child import Place, Target
 from ._limits import WorkerLimits
-from ._spawn import Recipe, check_target, shared_counts
+from ._spawn import Recipe, pickle_work, shared_counts
 from ._workers import Workers
 
 
@@ -68,14 +68,14 @@ async def run_workers(
         shared = [] if callable(listeners) else await own.take(listeners)
         if count < 1:
             raise ValueError(f"there is one worker at least, not {count}")
-        check_target(target, args)
+        work = pickle_work(target, args)
         places = [
             await own.take(await listeners(number)) if callable(listeners) else shared
             for number in range(count)
         ]
         bounds = limits if limits is not None else WorkerLimits()
         counts = shared_counts(count) if count > 1 and not callable(listeners) else None
-        recipe = Recipe(target, args, counts, bounds)
+        recipe = Recipe(work, counts, bounds)
         await Workers(recipe, places, own.aclose).run(task_status=task_status)
 
 

@@ -103,7 +103,7 @@ class Slot:
             if old.generation == generation:
                 await self._wait_for(lambda: old.ready or old.leaving)
                 return old.serves
-            if not await self._succeed(old):
+            if self._closed or not await self._succeed(old):
                 return False
         await self._wait_for(lambda: old.ended)
         return True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import multiprocessing
 import os
 import pickle
 import signal
 import socket
+import sys
 from collections.abc import MutableSequence, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
@@ -24,29 +24,29 @@ from ._limits import WorkerLimits
 # A fresh interpreter: what a fork copies of a running Trio, of threads and of locks is no use.
 _spawn = multiprocessing.get_context("spawn")
 
+_MOMENT = 0.005
+
 
 @attrs.frozen
 class Recipe:
     """What all workers are started with.
 
     Parameters:
-        target: what they run.
-        args: for the target.
+        work: what they run, and the arguments for it, pickled.
         counts: what each has accepted, for those who accept from the same sockets.
         limits: theirs.
     """
 
-    target: Target
-    args: tuple[Any, ...]
+    work: bytes
     counts: MutableSequence[int] | None
     limits: WorkerLimits
 
 
-def check_target(target: Target, args: tuple[Any, ...]) -> None:
-    """See that a worker can import its target, and be given its arguments.
+def pickle_work(target: Target, args: tuple[Any, ...]) -> bytes:
+    """Return a target and its arguments as workers get them.
 
     Raises:
-        TypeError: it cannot.
+        TypeError: a worker cannot import its target, or be given its arguments.
     """
     innermost: Any = target
     while isinstance(innermost, partial):
@@ -55,17 +55,30 @@ def check_target(target: Target, args: tuple[Any, ...]) -> None:
         getattr(innermost, "__call__", None)  # noqa: B004 - an object whose __call__ is async
     ):
         raise TypeError(f"the target of workers is a coroutine function, not {target!r}")
+    if getattr(innermost, "__module__", None) == "__main__" and not _has_importable_main():
+        raise TypeError(
+            f"workers cannot import their target {target!r}: this program is no file, or that of a "
+            "whole package; put the target into a module of its own"
+        )
     try:
         pickle.dumps(target)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except Exception as error:
         raise TypeError(
             f"workers cannot import their target {target!r}: it has to stand at the top level of a "
             f"module, neither a lambda nor inside a function ({error})"
         ) from error
     try:
-        pickle.dumps(args)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        return pickle.dumps((target, args))
+    except Exception as error:
         raise TypeError(f"the arguments of workers cannot be pickled: {error}") from error
+
+
+def _has_importable_main() -> bool:
+    """Whether another process gets what is in ``__main__`` here; as `multiprocessing` does it."""
+    main = sys.modules["__main__"]
+    if main.__spec__ is not None:
+        return main.__spec__.name.rpartition(".")[2] != "__main__"
+    return hasattr(main, "__file__")
 
 
 def shared_counts(workers: int) -> MutableSequence[int]:
@@ -87,14 +100,15 @@ def start_process(
     Raises:
         OSError: the system gives no process, or no descriptors.
     """
-    # Its own first start would let the signals through again that are held back below.
-    resource_tracker.ensure_running()
     # A Ctrl-C while it imports is not the worker's: it takes its signals when it can handle them.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     try:
-        task = Task(
-            number, recipe.target, recipe.args, places, recipe.counts, control, recipe.limits, mask
-        )
+        # A terminal that goes away sends it a SIGHUP, of which it would die. Its own first start
+        # lets others through again.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+        size = len(recipe.work)
+        task = Task(number, size, places, recipe.counts, control, recipe.limits, mask)
         process = _spawn.Process(target=run_task, args=(task,), name=f"worker {number}")
         process.start()
     finally:
@@ -103,19 +117,33 @@ def start_process(
 
 
 async def wait_ended(process: SpawnProcess) -> None:
-    """Wait until a process has ended, without reaping it."""
+    """Wait until a process has ended; it may have been reaped then."""
     assert process.pid is not None
-    # The sentinel is a pipe that what the worker has started in its turn may keep open.
-    if hasattr(os, "pidfd_open"):
-        with contextlib.suppress(ProcessLookupError):
-            pidfd = os.pidfd_open(process.pid)
-            try:
-                await trio.lowlevel.wait_readable(pidfd)
-            finally:
-                trio.lowlevel.notify_closing(pidfd)
-                os.close(pidfd)
-    else:
+    # The sentinel is a pipe that what the worker has started in its turn may keep open, and there
+    # may be no more descriptors, or no such call here.
+    try:
+        pidfd = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    except (OSError, AttributeError):
         await trio.lowlevel.wait_readable(process.sentinel)
+        # It is closed a moment before there is anything to reap.
+        while process.exitcode is None and _exists(process.pid):  # noqa: ASYNC110 - nobody says so
+            await trio.sleep(_MOMENT)
+        return
+    try:
+        await trio.lowlevel.wait_readable(pidfd)
+    finally:
+        trio.lowlevel.notify_closing(pidfd)
+        os.close(pidfd)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def describe_end(status: int | None) -> str:

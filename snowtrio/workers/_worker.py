@@ -10,13 +10,17 @@ from typing import Any
 
 import trio
 
-from .._supervisor import DrainTimeouts, open_plain_nursery
+from .._errors import LocalProtocolError
+from .._supervisor import DrainTimeouts, LogLimit, open_plain_nursery
 from .._transport import Listener
 from ._control import Control
 from ._statistics import to_plain
 
 # With very many connections, counting takes its time: at most one part in so many of all.
 _COUNTING = 100
+
+# Between two lines that say that counting fails, in seconds.
+_QUIET = 60.0
 
 logger = logging.getLogger("snowtrio.workers")
 
@@ -47,6 +51,7 @@ class Worker:
         self._to_tell: list[dict[str, Any]] = []
         self._news = trio.Event()
         self._count_after = 0.0
+        self._log_limit = LogLimit(_QUIET)
 
     async def serve(self, serve: Callable[..., Awaitable[object]], *args: Any, **named: Any) -> Any:
         """Run a server until it has drained, which the parent asks for; may be called many times.
@@ -134,15 +139,32 @@ class Worker:
             if not await self._control.send(self._to_tell[0]):
                 return False
             del self._to_tell[0]
-        return await self._control.send({"event": "report", **self._count()})
+        try:
+            return await self._control.send({"event": "report", **self._count()})
+        except LocalProtocolError as error:
+            self._log_uncounted(error)
+            return await self._control.send({"event": "report"})
 
     def _count(self) -> dict[str, Any]:
         """Return what each server counts that does; nothing where that would take too long."""
         began = time.perf_counter()
         if began < self._count_after:
             return {}
-        counts = (getattr(server, "statistics", None) for server in self._servers)
-        servers = [to_plain(count()) for count in counts if count is not None]
+        servers = [
+            self._count_of(server) for server in self._servers if hasattr(server, "statistics")
+        ]
         ended = time.perf_counter()
         self._count_after = ended + _COUNTING * (ended - began)
         return {"servers": servers}
+
+    def _count_of(self, server: Any) -> Any:
+        """Return what a server counts; one that cannot must not end those that serve."""
+        try:
+            return to_plain(server.statistics())
+        except Exception as error:
+            self._log_uncounted(error)
+            return {}
+
+    def _log_uncounted(self, error: Exception) -> None:
+        if self._log_limit.allows():
+            logger.error("worker %d cannot tell what it counts", self.number, exc_info=error)

@@ -51,6 +51,7 @@ class Workers:
             for number, own in enumerate(places)
         ]
         self._attendants: trio.Nursery | None = None
+        self._attending = trio.Event()
         self._keeping = trio.CancelScope()
         self._no_more = trio.Event()
         self._ended = trio.Event()
@@ -69,8 +70,10 @@ class Workers:
         """Run them until they are drained; see `run_workers`."""
         try:
             async with open_plain_nursery() as nursery:
-                await nursery.start(self._attend_all)
+                # Not by `nursery.start`: cancelled, it would wait for what waits for `_no_more`.
+                nursery.start_soon(self._attend_all)
                 try:
+                    await self._attending.wait()
                     with self._keeping:
                         await self._keep_all(task_status)
                     await self._see_all_off()
@@ -107,11 +110,11 @@ class Workers:
 
     # Each process
 
-    async def _attend_all(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _attend_all(self) -> None:
         """Attend to processes until there are none; nothing cuts this short but their deadlines."""
         with trio.CancelScope(shield=True):
             async with open_plain_nursery() as self._attendants:
-                task_status.started()
+                self._attending.set()
                 await self._no_more.wait()
 
     def _start_attending(self, process: WorkerProcess) -> None:

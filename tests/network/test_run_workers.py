@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
+import math
+import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.machinery import ModuleSpec
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
@@ -28,6 +34,7 @@ from snowtrio.workers import (
     run_workers,
 )
 
+from ..serving import LIMIT
 from .peers import Peer
 from .tcp import until
 from .workers import is_running
@@ -59,12 +66,14 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @asynccontextmanager
-async def running(*target: Any, **options: Any) -> AsyncGenerator[Workers, None]:
+async def running(
+    *target: Any, quick: WorkerLimits = QUICK, **options: Any
+) -> AsyncGenerator[Workers, None]:
     """Run workers for the time of a block, and drain them; nothing may be left."""
     pids: set[int] = set()
     async with trio.open_nursery() as nursery:
         workers: Workers = await nursery.start(
-            partial(run_workers, limits=QUICK, **options), *target
+            partial(run_workers, limits=quick, **options), *target
         )
         yield workers
         pids = {each.pid for each in workers.statistics().workers}
@@ -147,6 +156,83 @@ async def test_cancelled_it_leaves_no_process(targets: Any) -> None:
         await workers.drain()
 
 
+async def test_cancelled_before_it_begins_it_starts_nothing(targets: Any) -> None:
+    """W33: nor does it wait for anything."""
+    listeners = await open_tcp_listeners(0)
+    with trio.fail_after(LIMIT), trio.CancelScope() as scope:
+        scope.cancel()
+        await run_workers(targets.work, listeners=listeners, workers=1)
+    assert scope.cancelled_caught
+    assert listeners[0].socket is not None
+    assert listeners[0].socket.fileno() == -1
+
+
+async def test_a_drain_without_an_end_is_told_as_one(targets: Any) -> None:
+    """W33: ``math.inf`` is no bound, and JSON has no form for it."""
+    endless = DrainTimeouts(wait=math.inf)
+    limits = attrs.evolve(QUICK, drain=endless)
+    async with trio.open_nursery() as nursery:
+        workers: Workers = await nursery.start(
+            partial(run_workers, workers=1, limits=limits), targets.work, "x" * 1_000_000
+        )
+        assert (await workers.drain(endless)).clean
+
+
+async def test_arguments_that_nobody_takes_stop_nothing(
+    targets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W33: a program that no longer can be imported, and more than a pipe has room for."""
+    main = Path(HERE, "worker_program.py")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(main), raising=False)
+    monkeypatch.setenv("WORKERS_FAIL", HERE)
+    limits = attrs.evolve(QUICK, max_failed_starts=1)
+    with trio.fail_after(LIMIT), pytest.raises(WorkerStartError):
+        await run_workers(targets.work, "x" * 1_000_000, workers=1, limits=limits)
+
+
+async def test_stopped_together_nobody_is_taken_for_hung(targets: Any) -> None:
+    """W33: by Ctrl-Z for example, and then they go on."""
+    limits = attrs.evolve(QUICK, report_interval=0.4, hang_timeout=0.8, kill_hung=True)
+    async with running(targets.work, workers=1, quick=limits) as workers:
+        (worker,) = workers.statistics().workers
+        os.kill(worker.pid, signal.SIGSTOP)
+        time.sleep(1.0)  # noqa: ASYNC251 - the parent is stopped too
+        os.kill(worker.pid, signal.SIGCONT)
+        await until(lambda: workers.statistics().workers[0].silent < 0.1)
+        assert workers.statistics().killed == 0
+
+
+async def test_without_a_descriptor_to_watch_its_end_is_seen(
+    targets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W33: the process is there, and has to be looked after all the same."""
+
+    def refuse(pid: int, flags: int = 0) -> int:
+        raise OSError(errno.EMFILE, "no more descriptors")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
+    async with running(targets.forget, workers=1) as workers:
+        await until(lambda: workers.statistics().restarts > 0)
+
+
+async def test_drained_in_the_middle_of_rolls_they_end(
+    targets: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W33: the rolls end with them, one that waited for its turn too, and nothing is wrong."""
+    replaced: list[bool] = []
+
+    async def roll(workers: Workers) -> None:
+        replaced.append(await workers.reload())
+
+    async with trio.open_nursery() as nursery:
+        async with running(targets.work, workers=1) as workers:
+            nursery.start_soon(roll, workers)
+            nursery.start_soon(roll, workers)
+            await until(lambda: len(workers.statistics().workers) == 2)
+    assert replaced == [False, False]
+    assert not caplog.messages
+
+
 async def test_those_that_never_start_are_told(
     targets: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,13 +245,14 @@ async def test_those_that_never_start_are_told(
     ] * 2
 
 
+@pytest.mark.parametrize("target", ["babble", "exaggerate"])
 async def test_one_that_makes_no_sense_is_ended_and_nothing_else(
-    targets: Any, caplog: pytest.LogCaptureFixture
+    target: str, targets: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """W33: a parent may have rights that a worker has not; it believes in no numbers."""
     limits = WorkerLimits(first_delay=0.001, kill_timeout=0.01, max_failed_starts=1)
     with pytest.raises(WorkerStartError):
-        await run_workers(targets.babble, workers=1, limits=limits)
+        await run_workers(getattr(targets, target), workers=1, limits=limits)
     assert [m.partition(") ")[2] for m in caplog.messages][:2] == [
         "says what makes no sense",
         "is killed: it has nothing more to say, and does not end",
@@ -174,7 +261,7 @@ async def test_one_that_makes_no_sense_is_ended_and_nothing_else(
 
 async def test_one_that_takes_too_long_to_start_is_killed(targets: Any) -> None:
     """W33."""
-    limits = WorkerLimits(start_timeout=0.01, max_failed_starts=1)
+    limits = WorkerLimits(start_timeout=0.01, report_interval=0.01, max_failed_starts=1)
     with pytest.raises(WorkerStartError):
         await run_workers(targets.work, workers=1, limits=limits)
 
@@ -203,6 +290,19 @@ async def test_a_target_that_cannot_be_imported_is_refused() -> None:
         await run_workers(partial(nested()))
 
 
+@pytest.mark.parametrize("name", [None, "__main__", "package.__main__"])
+async def test_a_target_of_a_program_that_nobody_imports_is_refused(
+    name: str | None, targets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W33: typed in, in an archive, or in a package's main module."""
+    main = sys.modules["__main__"]
+    if name is not None:
+        monkeypatch.setattr(main, "__spec__", ModuleSpec(name, None))
+    monkeypatch.setattr(targets.work, "__module__", "__main__")
+    with pytest.raises(TypeError, match=r"cannot import .* a module of its own"):
+        await run_workers(targets.work, workers=1)
+
+
 async def test_what_is_no_coroutine_function_is_refused(targets: Any) -> None:
     """W33: a lambda is none."""
     wrong: list[Any] = [targets.no_coroutine, lambda worker: None, "work"]
@@ -213,8 +313,9 @@ async def test_what_is_no_coroutine_function_is_refused(targets: Any) -> None:
 
 async def test_arguments_that_cannot_be_pickled_are_refused(targets: Any) -> None:
     """W33."""
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        await run_workers(targets.work, lambda: None)
+    for argument in (lambda: None, multiprocessing.Lock()):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            await run_workers(targets.work, argument)
 
 
 async def test_listeners_without_a_socket_are_refused(targets: Any) -> None:

@@ -26,6 +26,7 @@ from snowtrio._transport import SocketTransport
 from snowtrio.testing import MemoryListener
 from snowtrio.workers import Worker, WorkerLimits
 from snowtrio.workers._child import Place, Task, run_worker
+from snowtrio.workers._control import MAX_MESSAGE_SIZE
 
 from ..serving import LIMIT, echo
 from .peers import Peer
@@ -67,10 +68,10 @@ async def working(target: Callable[..., Any] = serve, *args: Any) -> AsyncGenera
     """Be a worker's parent; at the end it has to have ended by itself."""
     ours, theirs = socket.socketpair()
     sock = socket.create_server(("127.0.0.1", 0))
-    task = Task(3, target, args, [Place(sock, OPTIONS)], [0] * 4, theirs, LIMITS, ())
+    task = Task(3, 0, [Place(sock, OPTIONS)], [0] * 4, theirs, LIMITS, ())
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     async with stream, trio.open_nursery() as nursery:
-        nursery.start_soon(run_worker, task)
+        nursery.start_soon(run_worker, task, target, args)
         yield Parent(Peer(stream), sock.getsockname()[1])
         with trio.fail_after(LIMIT):
             while nursery.child_tasks:
@@ -185,6 +186,47 @@ async def test_several_servers_drain_together() -> None:
     assert [report is None for report in reports] == [True, False, False]
 
 
+class Counting:
+    """A server that returns what it was given, or raises it."""
+
+    def __init__(self, counts: object) -> None:
+        self.drained = trio.Event()
+        self._counts = counts
+
+    def statistics(self) -> object:
+        if isinstance(self._counts, Exception):
+            raise self._counts
+        return self._counts
+
+    async def drain(self, timeouts: DrainTimeouts) -> None:
+        self.drained.set()
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"), [(ZeroDivisionError(), [{}]), ("x" * MAX_MESSAGE_SIZE, None)]
+)
+async def test_a_server_that_cannot_count_goes_on(
+    counts: object, told: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W33: the parent hears that the worker lives, and the log what is wrong, once in a while."""
+
+    async def run(*, task_status: trio.TaskStatus[object]) -> None:
+        server = Counting(counts)
+        task_status.started(server)
+        await server.drained.wait()
+
+    async def work(worker: Worker) -> None:
+        await worker.serve(run)
+
+    async with working(work) as parent:
+        await parent.next("ready")
+        for _ in range(3):
+            assert (await parent.next("report")).get("servers", told) == told
+        await parent.drain()
+        await parent.next("drained")
+    assert caplog.messages == ["worker 3 cannot tell what it counts"]
+
+
 class Bare:
     """A server that counts nothing and was never there."""
 
@@ -200,8 +242,9 @@ async def test_what_the_target_raises_is_raised() -> None:
 
     ours, theirs = socket.socketpair()
     sock = socket.create_server(("127.0.0.1", 0))
+    task = Task(0, 0, [Place(sock, None)], None, theirs, LIMITS, ())
     with ours, pytest.raises(LookupError, match="no such table"):
-        await run_worker(Task(0, fail, (), [Place(sock, None)], None, theirs, LIMITS, ()))
+        await run_worker(task, fail, ())
     assert sock.fileno() == -1
 
 

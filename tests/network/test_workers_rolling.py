@@ -13,7 +13,7 @@ import trio
 
 from .examples import EXAMPLES, RunningExample, needs_program, run_program, running_example
 from .peers import Peer
-from .workers import PATIENCE, running_workers
+from .workers import PATIENCE, children_of, kill, running_workers
 
 LINES = b"".join(b"%d of many\n" % number for number in range(2000))
 WRK_SCRIPT = """
@@ -100,6 +100,10 @@ async def test_a_connection_that_stays_is_told_when_its_time_is_over() -> None:
     async with running_workers(limits=limits) as running:
         before = await running.pids()
         peer = await running.connect_to(before[0])
+        # What a terminal does to the helper of `multiprocessing` when it goes away: it would warn.
+        for child, command in children_of(running.example.process.pid).items():
+            if "resource_tracker" in command:
+                kill(child, signal.SIGHUP)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(running.ask_admin, "roll")
             counts = await running.until(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import trio
 
@@ -28,6 +29,13 @@ async def forget(worker: Worker) -> None:
     """Serve once, and end unasked."""
     with trio.move_on_after(0.05):
         await work(worker)
+
+
+async def exaggerate(worker: Worker) -> None:
+    """Say to the parent what is too much for it, before anything else can be said."""
+    control: Any = worker._control
+    control._stream.transport.socket.send(b'{"event":"drained","connections":1e999}\n')
+    await work(worker)
 
 
 async def babble(worker: Worker) -> None:

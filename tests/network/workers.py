@@ -137,5 +137,12 @@ async def until_gone(*pids: int) -> None:
             await trio.sleep(0.02)
 
 
+def children_of(pid: int) -> dict[int, str]:
+    """Return the processes that a process has started, with their command lines; Linux alone."""
+    pids = Path(f"/proc/{pid}/task/{pid}/children")
+    found = map(int, pids.read_text().split() if pids.exists() else ())
+    return {child: Path(f"/proc/{child}/cmdline").read_text() for child in found}
+
+
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
     os.kill(pid, number)
