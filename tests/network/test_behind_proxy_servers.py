@@ -209,14 +209,19 @@ async def test_a_header_that_cannot_be_sent() -> None:
             TCPEndpoint("localhost", 1), ProxyHeader(source=("x", 1), destination=FRONT)
         )
 
+    opened: list[trio.StapledStream[Any, Any]] = []
+
     async def open_broken() -> trio.abc.Stream:
         ours, theirs = trio.testing.memory_stream_pair()
         await theirs.aclose()
+        opened.append(ours)
         return ours
 
     endpoint = ProxyingEndpoint(StreamEndpoint(open_broken, "nobody"), HEADER)
     with pytest.raises(ConnectError, match="nobody"):
         await endpoint.connect()
+    with pytest.raises(trio.ClosedResourceError):  # It is left open to nobody.
+        await opened[0].send_all(b"more")
 
 
 # HTTP, WebSockets, ASGI
