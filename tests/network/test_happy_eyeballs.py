@@ -119,9 +119,21 @@ async def test_families_by_turns() -> None:
     assert trio.current_time() - began < 0.7
 
 
+async def test_none_waits_for_one_that_has_refused() -> None:
+    """P4: the next is tried at once."""
+    resolve(*(f"127.0.0.{number}" for number in range(2, 10)))
+    began = trio.current_time()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectRefusedError):
+            await TCPEndpoint("a.host", unused.getsockname()[1]).connect()
+    # Eight head starts would have been two seconds.
+    assert trio.current_time() - began < 1
+
+
 async def test_none_that_answers() -> None:
-    """P4: the error has all causes."""
-    resolve("127.0.0.2", "127.0.0.3")
+    """P4: the error has all causes, each once."""
+    resolve("127.0.0.2", "127.0.0.3", "127.0.0.2")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectRefusedError, match="cannot connect to a") as caught:
