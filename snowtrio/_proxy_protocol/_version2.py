@@ -15,7 +15,7 @@ from ._header import ProxyAddress, ProxyHeader
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 _START = struct.Struct("!12sBBH")  # signature; version and command; family and protocol; length
-_COMMAND, _FAMILY = 12, 13
+_COMMAND = 12  # where it stands
 _LOCAL, _PROXY = 0x20, 0x21
 _UNSPECIFIED: Final = 0x00
 _STREAM, _DATAGRAM = 0x01, 0x02

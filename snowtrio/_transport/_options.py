@@ -96,7 +96,7 @@ def _check_extra(_: object, __: attrs.Attribute[Any], value: object) -> None:
     for each in cast("tuple[object, ...]", value):
         match each:
             case (int(), int(), int() | bytes()):
-                if not all(-_INT <= number <= _INT for number in each if isinstance(number, int)):
+                if any(not -_INT <= number <= _INT for number in each if isinstance(number, int)):
                     raise ValueError(f"extra has numbers from {-_INT} to {_INT}, not {each}")
             case other:
                 raise TypeError(f"{message}, not {other!r}")

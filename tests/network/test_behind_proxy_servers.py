@@ -146,14 +146,15 @@ async def test_a_tls_client_without_a_header(
 async def test_a_backlog_of_them_while_it_drains() -> None:
     """W33, S23: those that had connected are accepted, and their headers read."""
     async with serving_tcp(serve=serve_listeners, where=await listeners_here()) as server:
-        streams = [await connect(server) for _ in range(5)]
-        for number, stream in enumerate(streams):
-            await stream.send_all(b"PROXY TCP4 192.0.2.1 198.51.100.2 1 2\r\n%d\n" % number)
+        # Without a step of the server's, which would accept them.
+        peers = [socket.create_connection(("127.0.0.1", server.port), LIMIT) for _ in range(5)]
+        for number, peer in enumerate(peers):
+            peer.sendall(b"PROXY TCP4 192.0.2.1 198.51.100.2 1 2\r\n%d\n" % number)
         report = await server.drain()
-        assert {each.peer_address for each in report.connections} == {("192.0.2.1", 1)}
-        for number, stream in enumerate(streams):
-            async with stream:
-                assert b"".join([piece async for piece in stream]) == b"%d\n" % number
+        assert [each.peer_address for each in report.connections] == [("192.0.2.1", 1)] * 5
+        for number, peer in enumerate(peers):
+            with peer, peer.makefile("rb") as file:
+                assert file.read() == b"%d\n" % number
 
 
 async def test_the_options_of_listeners() -> None:
@@ -219,14 +220,19 @@ async def test_a_header_that_cannot_be_sent() -> None:
             TCPEndpoint("localhost", 1), ProxyHeader(source=("x", 1), destination=FRONT)
         )
 
+    opened: list[trio.StapledStream[Any, Any]] = []
+
     async def open_broken() -> trio.abc.Stream:
         ours, theirs = trio.testing.memory_stream_pair()
         await theirs.aclose()
+        opened.append(ours)
         return ours
 
     endpoint = ProxyingEndpoint(StreamEndpoint(open_broken, "nobody"), HEADER)
     with pytest.raises(ConnectError, match="nobody"):
         await endpoint.connect()
+    with pytest.raises(trio.ClosedResourceError):  # It is left open to nobody.
+        await opened[0].send_all(b"more")
 
 
 # HTTP, WebSockets, ASGI

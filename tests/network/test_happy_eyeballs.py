@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -98,12 +99,58 @@ async def test_one_that_answers(addresses: list[str]) -> None:
 
 
 async def test_one_that_is_silent() -> None:
-    """P4: the next is tried beside it."""
+    """P4: the next is tried beside it, and not before."""
     resolve("127.0.0.2", "127.0.0.1")
+    began = trio.current_time()
     async with serving_tcp() as server:
         with silent("127.0.0.2", server.port), trio.fail_after(LIMIT):
             async with open_tcp_connection(LineCodec(), "a.host", server.port) as connection:
                 assert connection.peer_address == ("127.0.0.1", server.port)
+                assert trio.current_time() - began >= 0.25
+
+
+class Busy(trio.abc.Instrument):
+    """Takes 0.4 seconds over each of two steps, from a head start after now on."""
+
+    def __init__(self) -> None:
+        self._since = trio.current_time() + 0.24
+        self._left = 2
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self._left and trio.current_time() > self._since:
+            self._left -= 1
+            time.sleep(0.4)
+
+
+async def test_two_that_answer_at_the_same_time() -> None:
+    """P4: one is taken, and the other closed."""
+    resolve("127.0.0.2", "127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as prompt,
+            socket.create_server(("127.0.0.2", prompt.getsockname()[1]), backlog=0) as late,
+            socket.create_connection(late.getsockname()),
+        ):
+
+            async def answer() -> None:
+                """Have room for another, who asks again a second after the first time."""
+                await trio.sleep(0.1)
+                late.accept()[0].close()
+
+            nursery.start_soon(answer)
+            busy = Busy()
+            trio.lowlevel.add_instrument(busy)
+            try:
+                transport = await TCPEndpoint("a.host", prompt.getsockname()[1]).connect()
+            finally:
+                trio.lowlevel.remove_instrument(busy)
+            for listener in (prompt, late):
+                listener.setblocking(False)
+                with listener.accept()[0] as peer:
+                    peer.setblocking(False)
+                    if peer.getpeername() == transport.local_address:
+                        transport.close_nowait()
+                    assert peer.recv(1) == b""
 
 
 async def test_families_by_turns() -> None:
@@ -119,9 +166,21 @@ async def test_families_by_turns() -> None:
     assert trio.current_time() - began < 0.7
 
 
+async def test_none_waits_for_one_that_has_refused() -> None:
+    """P4: the next is tried at once."""
+    resolve(*(f"127.0.0.{number}" for number in range(2, 10)))
+    began = trio.current_time()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectRefusedError):
+            await TCPEndpoint("a.host", unused.getsockname()[1]).connect()
+    # Eight head starts would have been two seconds.
+    assert trio.current_time() - began < 1
+
+
 async def test_none_that_answers() -> None:
-    """P4: the error has all causes."""
-    resolve("127.0.0.2", "127.0.0.3")
+    """P4: the error has all causes, each once."""
+    resolve("127.0.0.2", "127.0.0.3", "127.0.0.2")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectRefusedError, match="cannot connect to a") as caught:
@@ -166,6 +225,10 @@ async def test_an_address_of_ours() -> None:
             async with open_connection(LineCodec(), endpoint) as connection:
                 assert connection.local_address is not None
                 assert connection.local_address[0] == ours
+                if hasattr(socket, "IP_BIND_ADDRESS_NO_PORT"):
+                    assert connection.socket is not None
+                    number = socket.IP_BIND_ADDRESS_NO_PORT
+                    assert connection.socket.getsockopt(socket.IPPROTO_IP, number)
         endpoint = TCPEndpoint("::1", server.port, local_address="127.0.0.1")
         with pytest.raises(ConnectError) as caught:
             async with open_connection(LineCodec(), endpoint):

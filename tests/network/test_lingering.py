@@ -92,6 +92,7 @@ async def test_cancelled_when_it_has_connected() -> None:
             for peer in peers:
                 peer.close()
             await until(lambda: not count_lingering())
+        transport.reset_on_close()  # not in a thread
         transport.close_nowait()
         assert struck
 

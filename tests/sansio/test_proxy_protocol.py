@@ -424,6 +424,12 @@ def test_what_cannot_be_said_is_the_senders_error(wrong: dict[str, Any]) -> None
         encode_proxy_header(ProxyHeader(**wrong))
 
 
+def test_the_longest_path_fills_its_place() -> None:
+    """W33: with nothing behind it that would end it."""
+    header = ProxyHeader(source="/" + "a" * 107, destination="\0" + "b" * 107)
+    assert parse_proxy_header(encode_proxy_header(header)) == (header, 232)
+
+
 def test_a_certificate_is_verified_only_where_there_is_one() -> None:
     """W33: without a certificate nothing was found wrong with it either."""
     assert ProxyTLS(certificate_now=True).verified

@@ -220,9 +220,13 @@ def test_extra_is_set_as_it_is() -> None:
         ({"user_timeout": float("nan")}, ValueError),
         ({"congestion_control": ""}, ValueError),
         ({"congestion_control": b"reno"}, TypeError),
-        ({"bind_to_device": "an-interface-with-a-name"}, ValueError),
+        ({"congestion_control": "a" * 16}, ValueError),
+        ({"bind_to_device": "a" * 16}, ValueError),
+        ({"bind_to_device": "a\0"}, ValueError),
         ({"dscp": 64}, ValueError),
         ({"hop_limit": 0}, ValueError),
+        ({"hop_limit": 256}, ValueError),
+        ({"linger": 32768}, ValueError),
         ({"mark": 2**32}, ValueError),
         ({"extra": [(1, 2, 3)]}, TypeError),
         ({"extra": ((1, 2),)}, TypeError),
@@ -235,6 +239,32 @@ def test_values_that_no_system_takes(values: dict[str, Any], error: type[Excepti
     """P3: they are told when they are written down, by name."""
     with pytest.raises(error, match=next(iter(values))):
         SocketOptions(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"linger": 32767},
+        {"receive_buffer_size": 1},
+        {"send_buffer_size": 2**31 - 1},
+        {"unsent_low_water": 1},
+        {"user_timeout": 0.001},
+        {"user_timeout": (2**31 - 1) / 1000},
+        {"defer_accept": 0, "fast_open": 0},
+        {"congestion_control": "a" * 15, "bind_to_device": "a" * 15},
+        {"dscp": 0, "hop_limit": 1, "mark": 0},
+        {"dscp": 63, "hop_limit": 255, "mark": 2**32 - 1},
+        {"keep_alive": KeepAlive(idle=1, interval=1, count=1)},
+        {"keep_alive": KeepAlive(idle=32767, interval=32767, count=127)},
+        {"extra": ((0, 0, -(2**31) + 1), (0, 0, 2**31 - 1))},
+    ],
+)
+def test_values_that_a_system_may_take(values: dict[str, Any]) -> None:
+    """P3: the bounds themselves are within, and fit into what a kernel is given."""
+    options = SocketOptions(**values, unsupported="ignore")
+    for kind in Kind:
+        for setting in plan_settings(options, kind, ipv6=False, lookup=platform()):
+            assert isinstance(setting.value, bytes) or -(2**31) < setting.value < 2**31
 
 
 @pytest.mark.parametrize("values", [{"idle": 0}, {"interval": 32768}, {"count": 128}])
