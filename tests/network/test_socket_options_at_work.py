@@ -302,6 +302,16 @@ async def test_refused_by_the_kernel_for_a_client() -> None:
         assert server.statistics().pool.opened == 0
 
 
+async def test_what_the_kernel_does_not_know() -> None:
+    """P3: refused, or passed over by choice."""
+    options = SocketOptions(extra=((socket.IPPROTO_TCP, 9999, 1),))
+    with pytest.raises(UnsupportedOptionError, match="extra: the system does not have it"):
+        await open_tcp_listeners(0, options=options)
+    quiet = attrs.evolve(options, unsupported="ignore")
+    for listener in await open_tcp_listeners(0, options=quiet):
+        await listener.aclose()
+
+
 MARKED = """
 import encodings.idna, os, trio
 from snowtrio import SocketOptionError, SocketOptions, open_tcp_listeners
