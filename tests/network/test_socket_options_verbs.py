@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 import trio
 
-from snowtrio import LineCodec, SocketOptions, UnixEndpoint, UnsupportedOptionError, serve_tcp
+from snowtrio import (
+    LineCodec,
+    SocketOptions,
+    UnixEndpoint,
+    UnsupportedOptionError,
+    read_socket_options,
+    serve_tcp,
+    set_socket_options,
+)
 from snowtrio.asgi import serve_asgi
 from snowtrio.http import HTTPClient, Request, Response, fetch, serve_http, serve_http_unix
 from snowtrio.websocket import (
@@ -117,6 +125,33 @@ async def test_websockets() -> None:
                 with pytest.raises(TypeError, match="options of its own"):
                     async with open_websocket(url, options=RENO, client=client):
                         pass
+
+
+async def test_handlers_set_them_on_their_own_connection() -> None:
+    """P3: of HTTP and of WebSockets."""
+
+    async def respond_reno(request: Request) -> Response:
+        set_socket_options(request, RENO)
+        return Response("done")
+
+    async def serve_reno(websocket: WebSocket) -> None:
+        set_socket_options(websocket, RENO)
+        await websocket.send("done")
+        await websocket.receive()
+
+    async with (
+        running(serve_http, respond_reno, 0) as server,
+        HTTPClient() as client,
+    ):
+        host, port = server.addresses[0]
+        assert (await client.fetch(f"http://{host}:{port}/")).text() == "done"
+        assert " reno " in look("sport", port)
+    async with running(serve_websocket, serve_reno, 0) as server:
+        host, port = server.addresses[0]
+        async with open_websocket(f"ws://{host}:{port}/") as websocket:
+            assert await websocket.receive() == "done"
+            assert " reno " in look("sport", port)
+            assert read_socket_options(websocket).congestion_control != "reno"
 
 
 def test_what_has_options_of_its_own() -> None:

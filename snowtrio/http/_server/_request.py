@@ -13,7 +13,7 @@ from ..._codec import Codec
 from ..._connection import Connection
 from ..._errors import LocalProtocolError
 from ..._proxy_protocol import ProxyInfo
-from ..._transport import Address
+from ..._transport import Address, PlainSocket
 from .._headers import Headers, HeadersToSend, read_cookies, read_headers, write_headers
 from .._wire import RequestHead
 from ._body_pieces import BodyPieces
@@ -149,6 +149,11 @@ class Request:
     def proxy(self) -> ProxyInfo | None:
         """The proxy that brought it, where the server's listener is `behind_proxy`; else None."""
         return self._exchange.connection.proxy
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The connection's socket, for its options and for looking at: see `Connection.socket`."""
+        return self._exchange.connection.socket
 
     @property
     def upgrade_offered(self) -> str | None:

@@ -13,7 +13,7 @@ from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 
 from ..._proxy_protocol import ProxyInfo
 from ..._side import Side
-from ..._transport import Address
+from ..._transport import Address, PlainSocket
 from .._close import Close, check_close
 from .._wire import Agreed, Message, Piece, ToSend, WebSocketLimits
 from ._closing import WebSocketConnection
@@ -250,6 +250,11 @@ class WebSocket:
     def proxy(self) -> ProxyInfo | None:
         """The proxy that brought it, where the server's listener is `behind_proxy`; else None."""
         return self._connection.proxy
+
+    @property
+    def socket(self) -> PlainSocket | None:
+        """The connection's socket, for its options and for looking at: see `Connection.socket`."""
+        return self._connection.socket
 
     # Pings
 
