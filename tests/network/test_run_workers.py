@@ -224,11 +224,10 @@ async def test_drained_in_the_middle_of_rolls_they_end(
     async def roll(workers: Workers) -> None:
         replaced.append(await workers.reload())
 
-    async with trio.open_nursery() as nursery:
-        async with running(targets.work, workers=1) as workers:
-            nursery.start_soon(roll, workers)
-            nursery.start_soon(roll, workers)
-            await until(lambda: len(workers.statistics().workers) == 2)
+    async with trio.open_nursery() as nursery, running(targets.work, workers=1) as workers:
+        nursery.start_soon(roll, workers)
+        nursery.start_soon(roll, workers)
+        await until(lambda: len(workers.statistics().workers) == 2)
     assert replaced == [False, False]
     assert not caplog.messages
 
