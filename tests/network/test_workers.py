@@ -76,6 +76,7 @@ async def test_two_processes_share_a_port_and_are_counted() -> None:
         await until_gone(*pids)
 
 
+@pytest.mark.on_one_python
 async def test_a_burst_is_not_taken_by_the_first_that_wakes_up() -> None:
     """W33: each takes one at a time, so that connections go where there is time for them."""
     async with running_workers() as running:
@@ -160,6 +161,7 @@ async def test_if_none_starts_the_parent_ends(tmp_path: Path) -> None:
     assert 'if __name__ == "__main__"' in str(caught.value)
 
 
+@pytest.mark.on_one_python
 @pytest.mark.parametrize("killed", [False, True])
 async def test_one_that_hangs_is_noticed(killed: bool) -> None:
     """W33: and killed by choice; the other serves in the meantime."""

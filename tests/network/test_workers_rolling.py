@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from .examples import EXAMPLES, RunningExample, needs_program, run_program, running_example
@@ -74,6 +75,7 @@ async def test_the_line_server_loses_no_line() -> None:
         assert not re.search("Error|killed", example.read_errors())
 
 
+@pytest.mark.on_one_python
 @needs_program("wrk")
 async def test_the_json_server_loses_no_request(tmp_path: Path) -> None:
     """W33: under ``wrk``, whose connections are kept for the next request."""
