@@ -133,8 +133,10 @@ class Slot:
 
     async def _replace(self, left: WorkerProcess) -> None:
         """Put another worker in the place of one that ends unasked; by and by if it has ended."""
+        healthy_after = self._recipe.limits.healthy_after
         while True:
-            if left.ended:
+            # One that was well and only leaves has the next one at its side while it drains.
+            if left.ended or left.ready_for is None or left.ready_for < healthy_after:
                 await self._back_off(left.ready_for)
             try:
                 self._current = self._start()

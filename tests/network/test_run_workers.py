@@ -244,6 +244,13 @@ async def test_those_that_never_start_are_told(
     ] * 2
 
 
+async def test_those_that_leave_as_soon_as_they_serve_are_replaced_by_and_by(targets: Any) -> None:
+    """W33: or new ones would come as fast as they start, while the others are still draining."""
+    limits = attrs.evolve(QUICK, longest_delay=0.02)
+    async with running(targets.leave, quick=limits, workers=1) as workers:
+        await until(lambda: workers.statistics().restarts >= 2)
+
+
 @pytest.mark.parametrize("target", ["babble", "exaggerate"])
 async def test_one_that_makes_no_sense_is_ended_and_nothing_else(
     target: str, targets: Any, caplog: pytest.LogCaptureFixture

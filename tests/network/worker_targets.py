@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from typing import Any
 
@@ -46,3 +48,26 @@ async def babble(worker: Worker) -> None:
 
 def no_coroutine(worker: Worker) -> None:
     """Be no target."""
+
+
+class Lingering:
+    """A server that takes its time to drain."""
+
+    def __init__(self) -> None:
+        self.over = trio.Event()
+
+    async def drain(self, timeouts: object = None) -> None:
+        await trio.sleep(0.3)
+        self.over.set()
+
+
+async def leave(worker: Worker) -> None:
+    """Ask itself to drain as soon as it serves."""
+
+    async def serve(*, task_status: trio.TaskStatus[Lingering]) -> None:
+        server = Lingering()
+        task_status.started(server)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await server.over.wait()
+
+    await worker.serve(serve)
