@@ -82,6 +82,8 @@ class Acceptor:
                 await trio.lowlevel.checkpoint()
         except OSError as error:
             logger.warning("%s: %s", self.listener.address, error)
+        self._held += self.listener.close_nowait()
+        self._admit_held(may_wait=False)
         await self.listener.aclose()
 
     async def abandon(self) -> None:

@@ -34,6 +34,10 @@ _PEER_TROUBLE = frozenset(
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+# So many may come between two looks, however fast; who goes on connecting must not keep us.
+LAST = 1024
+
+
 class Listener(ABC):
     """A source of transports."""
 
@@ -60,6 +64,14 @@ class Listener(ABC):
 
     def accept_waiting(self, limit: int) -> list[Transport]:
         """Return what waits to be accepted now, without waiting."""
+        return []
+
+    def close_nowait(self) -> list[Transport]:
+        """Stop listening, where that takes no waiting, and return what waited until that moment.
+
+        What connects between a last look and the close is reset, so they are as near to each other
+        as can be. `aclose` does whatever else there is to do.
+        """
         return []
 
     @abstractmethod
@@ -135,17 +147,30 @@ class SocketListener(Listener):
             accepted.append(SocketTransport(sock, peer))
         return accepted
 
+    def close_nowait(self) -> list[Transport]:
+        """Take what is there, and close the socket."""
+        last: list[Transport] = []
+        if self._socket.fileno() != -1:
+            self._take_down()
+            with contextlib.suppress(OSError):
+                last = self.accept_waiting(LAST)
+            self._socket.close()
+        return last
+
     async def aclose(self) -> None:
         """Close the socket, and remove a Unix socket's file if it still is ours."""
         if self._socket.fileno() != -1:
-            trio.lowlevel.notify_closing(self._socket)
-            # The file goes first: the moment the socket is closed, another server may take a file
-            # that is still there for a stale one and put its own in its place.
-            if self._unlink is not None and _identity(self._unlink) == self._identity:
-                with contextlib.suppress(OSError):
-                    self._unlink.unlink()
+            self._take_down()
             self._socket.close()
         await trio.lowlevel.checkpoint()
+
+    def _take_down(self) -> None:
+        trio.lowlevel.notify_closing(self._socket)
+        # The file goes first: the moment the socket is closed, another server may take a file
+        # that is still there for a stale one and put its own in its place.
+        if self._unlink is not None and _identity(self._unlink) == self._identity:
+            with contextlib.suppress(OSError):
+                self._unlink.unlink()
 
 
 class StreamListener(Listener):

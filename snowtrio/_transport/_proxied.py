@@ -129,6 +129,10 @@ class ProxiedListener(Listener):
         """Accept as the other does."""
         return self._mark(self._listener.accept_waiting(limit))
 
+    def close_nowait(self) -> list[Transport]:
+        """Stop listening as the other does."""
+        return self._mark(self._listener.close_nowait())
+
     def _mark(self, transports: list[Transport]) -> list[Transport]:
         for transport in transports:
             self._preface_of(transport)

@@ -161,12 +161,18 @@ async def test_a_deploy_under_load_loses_no_request(tmp_path: Path) -> None:
 
 
 async def exchange_lines(balancer: Balancer, answered: list[int]) -> None:
-    """Connect, have some lines answered, and leave; again and again. All have to be answered."""
+    """Connect, have some lines answered, and leave; again and again. All have to be answered.
+
+    A connection that is made in the moment in which a port closes may end at its first line, as the
+    page says: then it is made again.
+    """
     while True:
         async with await balancer.connect("BIND_LINES") as stream:
             peer = Peer(stream)
             for number in range(5):
                 await peer.send(b"%d\n" % number)
+                if not number and not await peer.fill():
+                    break
                 assert await peer.line() == str(number)
                 answered.append(number)
         await trio.sleep(0.01)
