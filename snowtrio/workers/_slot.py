@@ -135,9 +135,11 @@ class Slot:
         """Put another worker in the place of one that ends unasked; by and by if it has ended."""
         healthy_after = self._recipe.limits.healthy_after
         while True:
-            # One that was well and only leaves has the next one at its side while it drains.
-            if left.ended or left.ready_for is None or left.ready_for < healthy_after:
+            if left.ended:
                 await self._back_off(left.ready_for)
+            elif left.ready_for is None or left.ready_for < healthy_after:
+                # It was asked to, but if that goes on there are ever more that drain.
+                await self._pause(self._backoff.next_delay(left.ready_for))
             try:
                 self._current = self._start()
                 return
@@ -160,6 +162,9 @@ class Slot:
                 "other worker serves. What it said on its standard error tells why; a script must "
                 'not start workers outside of its if __name__ == "__main__", for they import it'
             )
+        await self._pause(delay)
+
+    async def _pause(self, delay: float) -> None:
         logger.info("another worker %d is started in %g seconds", self.number, delay)
         self._no_delay = trio.Event()
         with trio.move_on_after(delay):
