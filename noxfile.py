@@ -20,8 +20,8 @@ DEPENDENCIES: list[str] = [
 ]
 WHEELS = Path(".nox", "_wheels").absolute()
 COVERAGE = Path(".nox", "_coverage").absolute()
-# For a whole run: a worker for each processor.
-WORKERS = ("--numprocesses=auto", "--dist=worksteal")
+# For a whole run: a worker for each processor and one more, for tests also wait.
+WORKERS = (f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=worksteal")
 # What does not depend on the version of Python is tested in full on one.
 ONCE_MORE = ("-m", "not on_one_python", "--hypothesis-profile=quick")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -101,8 +101,8 @@ def wstest(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Test the wheel on every Python here; what follows `--` goes to pytest.
 
-    A whole run has a worker for each processor, and each takes its tests in a row, so that most
-    files set up once what their tests share. It is measured on the Python that runs nox, and fails
+    A whole run has several workers, and each takes its tests in a row, so that most files set up
+    once what their tests share. It is measured on the Python that runs nox, and fails
     below the project's threshold: measured everywhere, it would take twice the time. The others do
     not repeat what is marked as ``on_one_python``, and try fewer of hypothesis' examples.
     """
