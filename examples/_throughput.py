@@ -1,4 +1,4 @@
-"""What the throughput scripts share: a receiver in a process of its own, and their options."""
+"""What the throughput scripts share: what they do, a receiver in a process, and their options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import trio
 
@@ -26,6 +26,30 @@ async def receiving(script: str) -> AsyncGenerator[int, None]:
         process.terminate()
         with trio.CancelScope(shield=True):
             await process.wait()
+
+
+async def run(
+    script: str,
+    arguments: argparse.Namespace,
+    receive: Callable[[str, int], Awaitable[int]],
+    measure: Callable[[argparse.Namespace, int], Awaitable[None]],
+) -> int:
+    """Do what the command line asks for; return the exit status.
+
+    Parameters:
+        script: the one that runs.
+        arguments: its command line.
+        receive: serves senders at an address, and returns the exit status.
+        measure: sends to a port, and prints the figures.
+    """
+    if arguments.receive:
+        return await receive(arguments.host, arguments.port or 0)
+    if arguments.port:
+        await measure(arguments, arguments.port)
+    else:
+        async with receiving(script) as port:
+            await measure(arguments, port)
+    return 0
 
 
 async def read_port(stream: trio.abc.ReceiveStream) -> int:

@@ -17,7 +17,7 @@ import functools
 import sys
 
 import trio
-from _throughput import make_parser, per_second, receiving
+from _throughput import make_parser, per_second, run
 
 from snowtrio import (
     Connection,
@@ -69,22 +69,11 @@ async def measure(arguments: argparse.Namespace, port: int) -> None:
     print(f"{megabytes:.1f} MB/s, {rate:,.0f} messages/s")
 
 
-async def main(arguments: argparse.Namespace) -> int:
-    """Do what the command line asks for; return the exit status."""
-    if arguments.receive:
-        return await receive(arguments.host, arguments.port or 0)
-    if arguments.port:
-        await measure(arguments, arguments.port)
-    else:
-        async with receiving(__file__) as port:
-            await measure(arguments, port)
-    return 0
-
-
 if __name__ == "__main__":
+    parser = make_parser("Measure throughput of TCP.", 64 * 1024)
     status: int | str = 0
     try:
-        status = trio.run(main, make_parser("Measure throughput of TCP.", 64 * 1024).parse_args())
+        status = trio.run(run, __file__, parser.parse_args(), receive, measure)
     except* (OSError, LocalProtocolError) as errors:
         status = f"tcp_throughput: {errors.exceptions[0]}"
     sys.exit(status)

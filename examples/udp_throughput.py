@@ -23,7 +23,7 @@ from typing import Any
 
 import attrs
 import trio
-from _throughput import make_parser, per_second, receiving
+from _throughput import make_parser, per_second, run
 
 from snowtrio import LocalProtocolError, SocketOptions, run_service
 from snowtrio.udp import (
@@ -130,18 +130,6 @@ def show(what: str, number: int, size: int, seconds: float) -> None:
     print(f"{megabytes:.1f} MB/s, {rate:,.0f} datagrams/s")
 
 
-async def main(arguments: argparse.Namespace) -> int:
-    """Do what the command line asks for; return the exit status."""
-    if arguments.receive:
-        return await receive(arguments.host, arguments.port or 0)
-    if arguments.port:
-        await measure(arguments, arguments.port)
-    else:
-        async with receiving(__file__) as port:
-            await measure(arguments, port)
-    return 0
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = make_parser("Measure throughput and loss of UDP.", 1200)
     parser.add_argument("--rate", type=float, help="datagrams a second; as many as possible if not")
@@ -151,7 +139,7 @@ def parse_arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     status: int | str = 0
     try:
-        status = trio.run(main, parse_arguments())
+        status = trio.run(run, __file__, parse_arguments(), receive, measure)
     except* UndeliveredError:
         status = "udp_throughput: nobody receives there"
     except* (OSError, LocalProtocolError) as errors:
